@@ -1,0 +1,39 @@
+"""Any trick with any model: the subclass that ``class Mine(Trick, Model)`` would define."""
+
+from typing import Any, cast
+
+from lit_gans.gan import GAN
+
+
+def import_path(cls: type) -> str:
+    """``module:Class``."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
+    """The class ``class Composed(*tricks, model)``, which knows what it was made of.
+
+    Args:
+        model: a model.
+        tricks: mixins of :mod:`lit_gans.mixins` or one's own, the outermost first.
+
+    Raises:
+        ValueError: if a trick is named twice or is a part of the model already.
+        TypeError: if a trick is not a mixin over :class:`lit_gans.GAN`.
+    """
+    for position, trick in enumerate(tricks):
+        if not (isinstance(trick, type) and issubclass(trick, GAN)):
+            raise TypeError(f"A trick must be a class that extends lit_gans.GAN, got {trick!r}.")
+        if trick in tricks[:position]:
+            raise ValueError(f"The trick {trick.__name__} is named twice: once is enough.")
+        if issubclass(model, trick):
+            raise ValueError(f"{model.__name__} has the trick {trick.__name__} already: leave it out.")
+    if not tricks:
+        return model
+
+    def recipe(cls: type[GAN]) -> dict[str, Any]:
+        return {"model": import_path(model), "tricks": [import_path(trick) for trick in tricks]}
+
+    name = "".join(trick.__name__ for trick in tricks) + model.__name__
+    body = {"__module__": model.__module__, "__doc__": model.__doc__, "recipe": classmethod(recipe)}
+    return cast(type[GAN], type(model)(name, (*tricks, model), body))

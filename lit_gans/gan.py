@@ -1,0 +1,244 @@
+"""The base of every model and of every trick: a generator against a discriminator."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lit_gans.game import Batch, Game, Player
+
+ADAM = {"name": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}
+CONSTANT = {"name": "constant"}
+REMEMBERED_CONDITIONS = 1024
+
+
+class GAN(Game):
+    """A round is ``n_critic`` turns of the discriminator, each on a new batch, then one of the generator on the last.
+
+    A model gives ``build_generator``, ``build_discriminator``, ``discriminator_loss`` and ``generator_loss``; a trick
+    extends the cooperative hooks below by ``super()``. The fakes of the last batch are made once, for both players.
+
+    Args:
+        latent_dim: length of a latent vector.
+        n_critic: discriminator turns for each generator turn.
+        generator_optimizer: ``{"name": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}``; see :mod:`lit_gans.optim`.
+        discriminator_optimizer: likewise; another rate here is TTUR (Heusel et al. 2017, arXiv 1706.08500).
+        lr_schedule: ``{"name": "linear"}``, for both players, counted in generator updates.
+        rest: options of :class:`lit_gans.game.Game`.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    real_target: float | None = None
+    """The label of real samples in the discriminator's loss; None where the loss has no labels."""
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 100,
+        n_critic: int = 1,
+        generator_optimizer: dict[str, Any] | None = None,
+        discriminator_optimizer: dict[str, Any] | None = None,
+        lr_schedule: dict[str, Any] | None = None,
+        accumulate: int = 1,
+        gradient_clip: float | None = None,
+        compile: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(accumulate=accumulate, gradient_clip=gradient_clip, compile=compile, seed=seed)
+        for name, value in (("latent_dim", latent_dim), ("n_critic", n_critic)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        self.save_hyperparameters()
+        self.latent_dim, self.n_critic = latent_dim, n_critic
+        self.generator_optimizer = generator_optimizer or ADAM
+        self.discriminator_optimizer = discriminator_optimizer or ADAM
+        self.lr_schedule = lr_schedule or CONSTANT
+        self.sample_shape: tuple[int, ...] | None = None
+        self.remembered_conditions: Tensor | None = None
+
+    # What a model says
+
+    def build_generator(self) -> nn.Module:
+        """A module from latents ``(N, latent_dim)`` and a condition to samples. Tricks wrap it by super()."""
+        raise NotImplementedError(f"{type(self).__name__} must define build_generator.")
+
+    def build_discriminator(self) -> nn.Module:
+        """A module from samples and a condition to raw logits ``(N,)``. Tricks wrap it by super()."""
+        raise NotImplementedError(f"{type(self).__name__} must define build_discriminator.")
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """What the discriminator minimises, a scalar. A leaf: tricks add through ``discriminator_penalty``."""
+        raise NotImplementedError(f"{type(self).__name__} must define discriminator_loss.")
+
+    def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """What the generator minimises, a scalar. A leaf: tricks add through ``generator_penalty``."""
+        raise NotImplementedError(f"{type(self).__name__} must define generator_loss.")
+
+    def sample_latent(self, n: int) -> Tensor:
+        """The prior: ``(n, latent_dim)`` from N(0, I)."""
+        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
+
+    def condition(self, batch: Batch) -> Tensor | None:
+        """What of a batch conditions both networks; None for an unconditional model."""
+        return None
+
+    # What tricks extend
+
+    def discriminator_input(self, x: Tensor) -> Tensor:
+        """What the discriminator is shown of ``x``, real or fake, in both players' turns."""
+        return x
+
+    def replay(self, fake: Tensor) -> Tensor:
+        """What the discriminator is shown as fake in its own turn."""
+        return fake
+
+    def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """What the discriminator minimises besides its loss: ``super() + weight * term``."""
+        return real.new_zeros(())
+
+    def generator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """What the generator minimises besides its loss: ``super() + weight * term``."""
+        return real.new_zeros(())
+
+    # The game
+
+    @override
+    def build(self) -> None:
+        # Each from its own key: a trick on one network leaves the other's initial weights as they were.
+        self.generator = self.keyed(self.build_generator, "generator")
+        self.discriminator = self.keyed(self.build_discriminator, "discriminator")
+
+    @override
+    def players(self) -> Sequence[Player]:
+        return (
+            Player(
+                "discriminator",
+                (self.discriminator,),
+                self.discriminator_objective,
+                self.discriminator_optimizer,
+                self.lr_schedule,
+                turns=self.n_critic,
+            ),
+            Player(
+                "generator", (self.generator,), self.generator_objective, self.generator_optimizer, self.lr_schedule
+            ),
+        )
+
+    def discriminator_objective(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the discriminator's turn."""
+        real, fake, condition = batch["image"], self.replay(self.generate(batch).detach()), self.condition(batch)
+        return {
+            "loss/discriminator": self.discriminator_loss(real, fake, condition),
+            "penalty/discriminator": self.discriminator_penalty(real, fake, condition),
+        }
+
+    def generator_objective(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the generator's turn."""
+        real, fake, condition = batch["image"], self.generate(batch), self.condition(batch)
+        return {
+            "loss/generator": self.generator_loss(real, fake, condition),
+            "penalty/generator": self.generator_penalty(real, fake, condition),
+        }
+
+    def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Raw logits ``(N,)``, at least float32, for samples as the discriminator is shown them."""
+        logits: Tensor = self.discriminator(self.discriminator_input(x), condition)
+        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+    def generate(self, batch: Batch) -> Tensor:
+        """A fake for every sample of the batch, or those that its players share."""
+        if "fake" in batch:
+            return batch["fake"]
+        fake: Tensor = self.generator(self.sample_latent(len(batch["image"])), self.condition(batch))
+        return fake
+
+    @override
+    def shared(self, batch: Batch) -> Batch:
+        return {**batch, "fake": self.generate(batch)}
+
+    @override
+    def prepare(self, batch: Batch) -> Batch:
+        """Makes uint8 images floats in [-1, 1], on the device."""
+        image = batch["image"]
+        image = image.to(self.dtype) / 127.5 - 1 if image.dtype == torch.uint8 else image.to(self.dtype)
+        if image.dim() == 4:
+            image = image.contiguous(memory_format=torch.channels_last)
+        batch = {**batch, "image": image}
+        if self.remembered_conditions is None or len(self.remembered_conditions) < REMEMBERED_CONDITIONS:
+            self.remember(self.condition(batch))
+        return batch
+
+    def remember(self, condition: Tensor | None) -> None:
+        """Keeps the data's first conditions, for samples that are asked for without one."""
+        if condition is not None:
+            known = [] if self.remembered_conditions is None else [self.remembered_conditions]
+            self.remembered_conditions = torch.cat([*known, condition.detach().cpu()])[:REMEMBERED_CONDITIONS]
+
+    # Use
+
+    @override
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Samples for latents ``(N, latent_dim)``."""
+        fake: Tensor = self.generator(latent, condition)
+        return fake
+
+    def sample_condition(self, n: int) -> Tensor | None:
+        """Conditions for ``n`` samples, drawn from the training data's own; None for an unconditional model."""
+        known = self.remembered_conditions
+        return None if known is None else known[torch.randint(len(known), (n,))].to(self.device)
+
+    @torch.no_grad()
+    def sample(self, n: int, *, latent: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        """Generated samples, in eval mode.
+
+        Args:
+            n: how many.
+            latent: ``(n, latent_dim)``; drawn from the prior if not given.
+            condition: ``(n, ...)``; drawn from the data's own if not given.
+
+        Returns:
+            ``(n, C, H, W)`` in [-1, 1].
+        """
+        if n < 1:
+            raise ValueError(f"The number of samples must be at least 1, got {n}.")
+        latent = self.sample_latent(n) if latent is None else latent.to(self.device, self.dtype)
+        condition = self.sample_condition(n) if condition is None else condition.to(self.device)
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            parts = [slice(start, start + 256) for start in range(0, n, 256)]
+            return torch.cat([self(latent[part], None if condition is None else condition[part]) for part in parts])
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    # Lightning
+
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        shape = getattr(getattr(self.trainer, "datamodule", None), "shape", None)
+        if shape is not None and self.sample_shape is not None and tuple(shape) != self.sample_shape:
+            raise ValueError(
+                f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes {self.sample_shape}."
+            )
+
+    @classmethod
+    def recipe(cls) -> dict[str, Any]:
+        """Import paths of the model and its tricks, from which :func:`lit_gans.load` makes the class again."""
+        return {"model": f"{cls.__module__}:{cls.__qualname__}", "tricks": []}
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["recipe"] = self.recipe()
+        checkpoint["remembered_conditions"] = self.remembered_conditions
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.remembered_conditions = checkpoint["remembered_conditions"]

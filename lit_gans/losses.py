@@ -1,0 +1,125 @@
+"""Adversarial losses: pure functions of the discriminator's raw logits, each the mean over the batch.
+
+``real_logits`` are D(x) on real samples and ``fake_logits`` D(G(z)) on generated ones, float tensors of any equal
+shape, usually ``(N,)``. Nothing here applies a sigmoid first: every logarithm is a softplus, finite at any logit.
+A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``.
+"""
+
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    """Binary cross-entropy with a soft target: -[t log s(l) + (1 - t) log s(-l)], s the sigmoid."""
+    return (target * softplus(-logits) + (1 - target) * softplus(logits)).mean()
+
+
+def gan_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, real_target: float = 1.0, fake_target: float = 0.0
+) -> Tensor:
+    """-E log s(D(x)) - E log(1 - s(D(G(z)))) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1), a sum of two means.
+
+    Args:
+        real_logits: ``(N,)``.
+        fake_logits: ``(N,)``.
+        real_target: the label of real samples, in [0, 1]; 0.9 is one-sided smoothing.
+        fake_target: the label of generated samples, in [0, 1].
+    """
+    return _cross_entropy(real_logits, real_target) + _cross_entropy(fake_logits, fake_target)
+
+
+def minimax_generator_loss(fake_logits: Tensor) -> Tensor:
+    """E log(1 - s(D(G(z)))): the saturating form of the zero-sum game (arXiv 1406.2661, eq. 1)."""
+    return -softplus(fake_logits).mean()
+
+
+def non_saturating_generator_loss(fake_logits: Tensor, target: float = 1.0) -> Tensor:
+    """-E log s(D(G(z))) (arXiv 1406.2661, section 3); ``target`` is the label the generator asks for."""
+    return _cross_entropy(fake_logits, target)
+
+
+def wasserstein_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E D(G(z)) - E D(x), the critic's negated estimate of W1 (Arjovsky et al. 2017, arXiv 1701.07875, eq. 3)."""
+    return fake_logits.mean() - real_logits.mean()
+
+
+def wasserstein_generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E D(G(z)) (arXiv 1701.07875, algorithm 1)."""
+    return -fake_logits.mean()
+
+
+def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Miyato et al. 2018, arXiv 1802.05957, eq. 16)."""
+    return relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+
+
+def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E D(G(z)) (arXiv 1802.05957, eq. 17)."""
+    return -fake_logits.mean()
+
+
+def least_squares_discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, real_target: float = 1.0, fake_target: float = 0.0
+) -> Tensor:
+    """1/2 E(D(x) - b)^2 + 1/2 E(D(G(z)) - a)^2 (Mao et al. 2017, arXiv 1611.04076, eq. 2).
+
+    Args:
+        real_logits: ``(N,)``.
+        fake_logits: ``(N,)``.
+        real_target: b, 1 in the 0-1 coding; 1 in the Pearson chi-squared coding.
+        fake_target: a, 0 in the 0-1 coding; -1 in the Pearson chi-squared coding.
+    """
+    return ((real_logits - real_target).square().mean() + (fake_logits - fake_target).square().mean()) / 2
+
+
+def least_squares_generator_loss(fake_logits: Tensor, target: float = 1.0) -> Tensor:
+    """1/2 E(D(G(z)) - c)^2, c = ``target``: 1 in the 0-1 coding, 0 in the Pearson one (arXiv 1611.04076, eq. 2)."""
+    return (fake_logits - target).square().mean() / 2
+
+
+def rpgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-E log s(D(x) - D(G(z))) over pairs (RSGAN: Jolicoeur-Martineau 2018, arXiv 1807.00734, eq. 2)."""
+    return softplus(fake_logits - real_logits).mean()
+
+
+def rpgan_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-E log s(D(G(z)) - D(x)) over pairs (arXiv 1807.00734, eq. 3)."""
+    return softplus(real_logits - fake_logits).mean()
+
+
+def _against_average(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Each logit minus the mean of the other side; the means carry gradient (arXiv 1807.00734, section 4.2)."""
+    return real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
+
+
+def rasgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Relativistic average standard GAN, both halves weighted 1/2 (arXiv 1807.00734, section 4.2)."""
+    real, fake = _against_average(real_logits, fake_logits)
+    return (softplus(-real).mean() + softplus(fake).mean()) / 2
+
+
+def rasgan_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The discriminator's relativistic average loss with the roles swapped."""
+    return rasgan_discriminator_loss(fake_logits, real_logits)
+
+
+def ralsgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Relativistic average least squares, both halves weighted 1/2 (arXiv 1807.00734, appendix)."""
+    real, fake = _against_average(real_logits, fake_logits)
+    return ((real - 1).square().mean() + (fake + 1).square().mean()) / 2
+
+
+def ralsgan_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The discriminator's relativistic average least squares with the roles swapped."""
+    return ralsgan_discriminator_loss(fake_logits, real_logits)
+
+
+def rahinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Relativistic average hinge, both halves weighted 1/2 (arXiv 1807.00734, appendix)."""
+    real, fake = _against_average(real_logits, fake_logits)
+    return (relu(1 - real).mean() + relu(1 + fake).mean()) / 2
+
+
+def rahinge_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """The discriminator's relativistic average hinge with the roles swapped."""
+    return rahinge_discriminator_loss(fake_logits, real_logits)
