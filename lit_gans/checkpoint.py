@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lit_gans.compose import compose
+from lit_gans.composition import compose
 from lit_gans.gan import GAN
 
 
@@ -57,7 +57,7 @@ def check(checkpoint: dict[str, Any], model: nn.Module) -> None:
 def _describe(recipe: dict[str, Any] | None) -> str:
     if recipe is None:
         return "of another kind"
-    names = [path.split(":")[-1] for path in (recipe["model"], *recipe["tricks"])]
+    names: list[str] = [path.split(":")[-1] for path in (recipe["model"], *recipe["tricks"])]
     return names[0] + (f" with {' and '.join(names[1:])}" if names[1:] else "")
 
 

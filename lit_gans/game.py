@@ -46,6 +46,7 @@ class Player:
 class BuiltAfterInit(type):
     """Builds the networks when every ``__init__`` has returned, so that each mixin has its own options by then."""
 
+    @override
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         game = super().__call__(*args, **kwargs)
         game.build()
@@ -114,7 +115,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         position = self.batches_seen % self.round_length
         playing = [i for i, player in enumerate(self.game) if position >= self.round_length - player.turns]
         ends_round = position == self.round_length - 1
-        due = ends_round and (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+        due = ends_round and (self.global_step + 1) % self.log_every == 0
         if len(playing) > 1 and self.accumulate == 1:
             self.seed_turn("shared", self.batches_seen)
             batch = self.shared(batch)
@@ -125,7 +126,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         self.images_seen += size * self.trainer.world_size
         if ends_round:
             for config in self.trainer.lr_scheduler_configs:
-                config.scheduler.step()
+                config.scheduler.step()  # type: ignore[call-arg]
         if due:
             means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms.items()}
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
@@ -147,7 +148,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
                 felt = {name: share * term for name, term in player.objective(part).items() if term.requires_grad}
                 self.manual_backward(torch.stack(list(felt.values())).sum())
                 terms = {name: terms.get(name, 0) + term.detach() for name, term in felt.items()}
-            self.exchange(self.moved[index])
+            self.exchange(self.moved[index], with_statistics=counts)
             self.step(index, counts)
         self.turns_taken[player.name] += 1
         return terms
@@ -188,19 +189,21 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         with strategy.block_backward_sync() if isinstance(strategy, DDPStrategy) else nullcontext():
             super().manual_backward(loss, *args, **kwargs)
 
-    def exchange(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Averages one player's gradients, and everybody's running statistics, in one flat all-reduce."""
+    def exchange(self, parameters: Sequence[nn.Parameter], *, with_statistics: bool) -> None:
+        """Averages one player's gradients over the devices, and everybody's running statistics, in one all-reduce."""
         if self.trainer.world_size == 1:
             return
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         tensors = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        tensors += [b for norm in self.norms for b in (norm.running_mean, norm.running_var) if b is not None]
+        if with_statistics:  # only when no player's graph needs them any more
+            tensors += [b for norm in self.norms for b in (norm.running_mean, norm.running_var) if b is not None]
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         torch.distributed.all_reduce(flat)
         flat /= self.trainer.world_size
-        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        means = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for tensor, mean in zip(tensors, means, strict=True):
             tensor.copy_(mean.view(tensor.shape))
 
     # Randomness
@@ -238,6 +241,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     @override
     def setup(self, stage: str) -> None:
+        self.log_every = int(self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         self.game = list(self.players())
         self.round_length = max(player.turns for player in self.game)
         networks = [network for player in self.game for network in player.networks]

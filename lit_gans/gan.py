@@ -32,8 +32,13 @@ class GAN(Game):
         ValueError: if an option is out of its range.
     """
 
-    real_target: float | None = None
-    """The label of real samples in the discriminator's loss; None where the loss has no labels."""
+    has_labels: bool = False
+    """Whether the discriminator's loss compares its logits with labels, which ``real_target`` then is for real ones."""
+
+    real_target: float = 1.0
+
+    averaged_networks: tuple[str, ...] = ("generator",)
+    """The attributes whose weights sampling uses: what an exponential moving average averages."""
 
     def __init__(
         self,
@@ -80,7 +85,7 @@ class GAN(Game):
 
     def sample_latent(self, n: int) -> Tensor:
         """The prior: ``(n, latent_dim)`` from N(0, I)."""
-        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.dtype)
+        return torch.randn(n, self.latent_dim, device=self.device, dtype=self.float_type)
 
     def condition(self, batch: Batch) -> Tensor | None:
         """What of a batch conditions both networks; None for an unconditional model."""
@@ -164,7 +169,7 @@ class GAN(Game):
     def prepare(self, batch: Batch) -> Batch:
         """Makes uint8 images floats in [-1, 1], on the device."""
         image = batch["image"]
-        image = image.to(self.dtype) / 127.5 - 1 if image.dtype == torch.uint8 else image.to(self.dtype)
+        image = image.to(self.float_type) / 127.5 - 1 if image.dtype == torch.uint8 else image.to(self.float_type)
         if image.dim() == 4:
             image = image.contiguous(memory_format=torch.channels_last)
         batch = {**batch, "image": image}
@@ -179,6 +184,11 @@ class GAN(Game):
             self.remembered_conditions = torch.cat([*known, condition.detach().cpu()])[:REMEMBERED_CONDITIONS]
 
     # Use
+
+    @property
+    def float_type(self) -> torch.dtype:
+        """The type of the generator's weights, which latents and images take."""
+        return next(self.generator.parameters()).dtype
 
     @override
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -205,7 +215,7 @@ class GAN(Game):
         """
         if n < 1:
             raise ValueError(f"The number of samples must be at least 1, got {n}.")
-        latent = self.sample_latent(n) if latent is None else latent.to(self.device, self.dtype)
+        latent = self.sample_latent(n) if latent is None else latent.to(self.device, self.float_type)
         condition = self.sample_condition(n) if condition is None else condition.to(self.device)
         modes = {module: module.training for module in self.modules()}
         self.eval()
@@ -224,7 +234,8 @@ class GAN(Game):
         shape = getattr(getattr(self.trainer, "datamodule", None), "shape", None)
         if shape is not None and self.sample_shape is not None and tuple(shape) != self.sample_shape:
             raise ValueError(
-                f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes {self.sample_shape}."
+                f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes "
+                f"{self.sample_shape}."
             )
 
     @classmethod

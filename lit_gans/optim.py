@@ -1,12 +1,13 @@
 """Optimizers and learning-rate schedules from plain dictionaries, counted in generator updates."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -14,7 +15,14 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
-SCHEDULES = ("constant", "linear", "cosine", "step", "exponential")
+SCHEDULES: dict[str, list[str]] = {
+    "constant": [],
+    "linear": ["updates"],
+    "cosine": ["updates"],
+    "step": ["every", "factor"],
+    "exponential": ["factor"],
+}
+"""The schedules with their options."""
 
 
 def _one_of(what: str, name: Any, names: Iterable[str]) -> str:
@@ -23,7 +31,7 @@ def _one_of(what: str, name: Any, names: Iterable[str]) -> str:
         return str(name)
     close = difflib.get_close_matches(str(name), names, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"There is no {what} called {name!r}.{hint} Possible: {', '.join(names)}.")
+    raise ValueError(f"There is no {what} called {name!r}.{hint} Possible: {', '.join(names) or 'none'}.")
 
 
 def build_optimizer(
@@ -39,39 +47,51 @@ def build_optimizer(
     Raises:
         ValueError: if the name is unknown or the torch class does not take an option.
     """
-    rest = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items() if key != "name"}
+    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    given.pop("name", None)
     name = _one_of("optimizer", options.get("name"), OPTIMIZERS)
-    if fused and name != "rmsprop":
-        rest.setdefault("fused", True)
+    own = given.keys() & {"fused", "foreach", "differentiable"}
+    extra: dict[str, Any] = {"fused": True} if fused and name != "rmsprop" and not own else {}
     try:
-        return OPTIMIZERS[name](parameters, **rest)  # type: ignore[call-arg]
-    except TypeError as error:
-        raise ValueError(f"The optimizer {name!r} does not accept these options: {rest} ({error}).") from error
+        return OPTIMIZERS[name](parameters, **given, **extra)
+    except (TypeError, IndexError, RuntimeError) as error:
+        raise ValueError(f"The optimizer {name!r} does not accept these options: {given} ({error}).") from error
 
 
 def build_schedule(options: Mapping[str, Any], optimizer: torch.optim.Optimizer, max_updates: int) -> LRScheduler:
     """A learning-rate schedule from ``{"name": "step", "every": 1000, "factor": 0.5}``, stepped once an update.
 
-    ``constant``; ``linear`` from the full rate to 0 and ``cosine`` to 0 over ``updates`` (the whole run if not given);
-    ``step`` multiplies by ``factor`` after each ``every`` updates; ``exponential`` by ``factor`` after each update.
+    ``constant``; ``linear`` from the full rate to 0 and ``cosine`` to 0 over ``updates`` (the whole run if not given),
+    0 from there on; ``step`` multiplies by ``factor`` after each ``every`` updates; ``exponential`` by ``factor`` after
+    each update. An option that is None has its default.
 
     Raises:
-        ValueError: if the name or an option is unknown, or the length of the run is needed and not known.
+        ValueError: if the name or an option is unknown, a number is not above 0, or the length of the run is needed and
+            not known.
     """
     name = _one_of("learning-rate schedule", options.get("name"), SCHEDULES)
-    expected = {"linear": {"updates"}, "cosine": {"updates"}, "step": {"every", "factor"}, "exponential": {"factor"}}
-    for key in options.keys() - {"name"}:
-        _one_of(f"option of the schedule {name!r}", key, sorted(expected.get(name, ())))
-    length = options.get("updates") or max_updates
+    given = {key: value for key, value in options.items() if key != "name" and value is not None}
+    for key, value in given.items():
+        _one_of(f"option of the schedule {name!r}", key, SCHEDULES[name])
+        if not isinstance(value, int | float) or value <= 0:
+            raise ValueError(f"{key} of the schedule {name!r} must be a number above 0, got {value!r}.")
+    length = given.get("updates", max_updates)
     if name in ("linear", "cosine") and length < 1:
         raise ValueError(f"The schedule {name!r} must know its length: set its `updates` or trainer.max_steps.")
+    return LambdaLR(optimizer, _rate(name, length, given))
+
+
+def _rate(name: str, length: float, given: Mapping[str, float]) -> Callable[[int], float]:
+    """The share of the full learning rate after a number of updates: closed forms, so that nothing has to be saved."""
     match name:
         case "linear":
-            return LambdaLR(optimizer, lambda update: max(0.0, 1 - update / length))
+            return lambda update: max(0.0, 1 - update / length)
         case "cosine":
-            return CosineAnnealingLR(optimizer, T_max=length)
+            return lambda update: (1 + math.cos(math.pi * min(1.0, update / length))) / 2
         case "step":
-            return StepLR(optimizer, options.get("every", 1000), options.get("factor", 0.5))
+            every, factor = given.get("every", 1000), given.get("factor", 0.5)
+            return lambda update: factor ** (update // every)
         case "exponential":
-            return ExponentialLR(optimizer, options.get("factor", 0.999))
-    return LambdaLR(optimizer, lambda update: 1.0)
+            each = given.get("factor", 0.999)
+            return lambda update: each**update
+    return lambda update: 1.0

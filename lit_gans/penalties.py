@@ -13,13 +13,18 @@ from torch import Tensor
 Critic = Callable[[Tensor], Tensor]
 
 
+def _constant(samples: Tensor) -> Tensor:
+    """The samples without their history, in at least float32."""
+    samples = samples.detach()
+    return samples.float() if samples.dtype in (torch.float16, torch.bfloat16) else samples
+
+
 def _squared_gradient_norm(critic: Critic, samples: Tensor) -> Tensor:
     """||grad D(x_i)||^2 for every sample, ``(N,)``, with a graph to differentiate once more.
 
     Compiled networks run eagerly here: torch.compile refuses to differentiate twice.
     """
-    samples = samples.detach()
-    samples = samples.float() if samples.dtype in (torch.float16, torch.bfloat16) else samples
+    samples = _constant(samples)
     with (
         torch.enable_grad(),
         torch.autocast(samples.device.type, enabled=False),
@@ -77,7 +82,7 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, *, one_sided: b
         fake: ``(N, ...)``, of the same shape.
         one_sided: penalise only norms above 1 (arXiv 1704.00028, section 4).
     """
-    samples = _mix(real.detach(), fake.detach())
+    samples = _mix(_constant(real), _constant(fake))
     return _distance_to_one(_norm(_squared_gradient_norm(critic, samples)), one_sided)
 
 
@@ -89,8 +94,8 @@ def dragan(critic: Critic, real: Tensor) -> Tensor:
 
     Args:
         critic: maps ``(N, ...)`` to ``(N,)``.
-        real: ``(N, ...)``, more than one value in all.
+        real: ``(N, ...)``.
     """
-    real = real.detach()
-    perturbed = real + 0.5 * real.std() * torch.rand_like(real)
+    real = _constant(real)
+    perturbed = real + 0.5 * real.std(correction=0) * torch.rand_like(real)
     return _distance_to_one(_norm(_squared_gradient_norm(critic, _mix(real, perturbed))), one_sided=False)

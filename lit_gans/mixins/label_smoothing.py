@@ -1,4 +1,4 @@
-"""Improved Techniques for Training GANs (Salimans et al., NeurIPS 2016, arXiv 1606.03498): one-sided label smoothing."""
+"""One-sided label smoothing: Improved Techniques for Training GANs (Salimans et al. 2016, arXiv 1606.03498)."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ class OneSidedLabelSmoothing(GAN):
     @override
     def check(self) -> None:
         super().check()
-        if self.real_target is None:
+        if not self.has_labels:
             raise ValueError(
                 "label_smoothing softens the labels of the discriminator's loss, and this model's loss has none: a "
                 "Wasserstein or hinge critic gives scores, not probabilities. Leave it out, or use model=dcgan."

@@ -28,7 +28,7 @@ class MLPGAN(GAN):
         ValueError: if an option is out of its range.
     """
 
-    real_target = 1.0
+    has_labels = True
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class MLPGAN(GAN):
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         real_logits, fake_logits = self.discriminate(real, condition), self.discriminate(fake, condition)
-        return losses.gan_discriminator_loss(real_logits, fake_logits, real_target=self.real_target)
+        return losses.gan_discriminator_loss(real_logits, fake_logits, self.real_target)
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:

@@ -23,7 +23,7 @@ class WGANGP(GradientPenalty, DCGAN):
         rest: options of :class:`lit_gans.mixins.GradientPenalty` and :class:`lit_gans.models.DCGAN`.
     """
 
-    real_target = None
+    has_labels = False
 
     def __init__(self, *, n_critic: int = 5, discriminator_norm: str = "none", **rest: Any) -> None:
         super().__init__(n_critic=n_critic, discriminator_norm=discriminator_norm, **rest)

@@ -1,4 +1,4 @@
-"""The networks of DCGAN (Radford, Metz, Chintala 2015, arXiv 1511.06434) in the 4x4-kernel form that PyTorch made known.
+"""The networks of DCGAN (Radford, Metz, Chintala 2015, arXiv 1511.06434), in the 4x4-kernel form known from PyTorch.
 
 At 64 pixels and width 64 they have exactly the layers of that form; at 16 and 32 pixels one or two of the narrow
 stages are left out, at 128 one is added on top.
@@ -30,6 +30,13 @@ def stage_widths(image_size: int, width: int) -> list[int]:
     return [width * 2 ** (max(stages, 4) - 1 - stage) for stage in range(stages)]
 
 
+def _check(image_channels: int, num_classes: int) -> None:
+    if image_channels < 1:
+        raise ValueError(f"image_channels must be at least 1, got {image_channels}.")
+    if num_classes < 0:
+        raise ValueError(f"num_classes must be at least 0, got {num_classes}.")
+
+
 def initialize(module: nn.Module) -> None:
     """Convolutions N(0, 0.02^2); normalization gains N(1, 0.02^2), biases 0 (arXiv 1511.06434, section 4)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
@@ -41,8 +48,10 @@ def initialize(module: nn.Module) -> None:
 
 def _with_label(x: Tensor, label: Tensor | None, num_classes: int) -> Tensor:
     """Appends one plane a class: one-hot labels join every layer, as in the paper's conditional MNIST networks."""
-    if num_classes == 0 or label is None:
+    if num_classes == 0:
         return x
+    if label is None:
+        raise ValueError(f"This network is conditional: give each sample a label in [0, {num_classes}).")
     planes = one_hot(label, num_classes).to(x.dtype)[:, :, None, None].expand(-1, -1, *x.shape[2:])
     return torch.cat([x, planes], 1)
 
@@ -53,7 +62,7 @@ class DCGANGenerator(nn.Module):
     Args:
         latent_dim: length of a latent vector.
         image_size: 16, 32, 64 or 128 pixels.
-        image_channels: 1 or 3.
+        image_channels: 1 for grey images, 3 for colour.
         width: channels of the last hidden layer at 64 pixels.
         norm: ``batch``, ``instance``, ``layer`` or ``none``; not on the output.
         num_classes: 0 for no condition; else ``forward`` takes labels ``(N,)`` in [0, num_classes).
@@ -66,6 +75,7 @@ class DCGANGenerator(nn.Module):
         self, latent_dim: int, image_size: int, image_channels: int, width: int, norm: str, num_classes: int = 0
     ) -> None:
         super().__init__()
+        _check(image_channels, num_classes)
         widths = stage_widths(image_size, width)
         self.num_classes = num_classes
         self.stages = nn.ModuleList(self._stages(latent_dim, widths, norm))
@@ -90,7 +100,7 @@ class DCGANDiscriminator(nn.Module):
 
     Args:
         image_size: 16, 32, 64 or 128 pixels.
-        image_channels: 1 or 3.
+        image_channels: 1 for grey images, 3 for colour.
         width: channels of the first layer at 64 pixels.
         norm: ``batch``, ``instance``, ``layer`` or ``none``; not on the input layer.
         num_classes: 0 for no condition; else ``forward`` takes labels ``(N,)`` in [0, num_classes).
@@ -101,6 +111,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(self, image_size: int, image_channels: int, width: int, norm: str, num_classes: int = 0) -> None:
         super().__init__()
+        _check(image_channels, num_classes)
         widths = stage_widths(image_size, width)[::-1]
         self.num_classes = num_classes
         self.stages = nn.ModuleList(self._stages([image_channels, *widths], norm))

@@ -31,7 +31,7 @@ class MLPGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         samples: Tensor = self.layers(latent)
-        return samples.unflatten(1, self.sample_shape)
+        return samples.view(-1, *self.sample_shape)
 
 
 class MLPDiscriminator(nn.Module):

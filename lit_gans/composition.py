@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from lit_gans.game import BuiltAfterInit
 from lit_gans.gan import GAN
 
 
@@ -36,4 +37,4 @@ def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
 
     name = "".join(trick.__name__ for trick in tricks) + model.__name__
     body = {"__module__": model.__module__, "__doc__": model.__doc__, "recipe": classmethod(recipe)}
-    return cast(type[GAN], type(model)(name, (*tricks, model), body))
+    return cast(type[GAN], BuiltAfterInit(name, (*tricks, model), body))

@@ -1,0 +1,53 @@
+"""Small models and data that every test can make."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share the cores
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from lit_gans import GAN
+from lit_gans.models import DCGAN
+
+TINY = {"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 8}
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> None:
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="lightning")
+
+
+def images(n: int, seed: int = 0, size: int = 16) -> list[dict[str, torch.Tensor]]:
+    """A data set of n random grey images with labels 0..9."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (n, 1, size, size), dtype=torch.uint8, generator=generator)
+    return [{"image": pixels[i], "label": torch.tensor(i % 10)} for i in range(n)]
+
+
+def trainer(**options: Any) -> lightning.Trainer:
+    """A quiet trainer on the CPU."""
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return lightning.Trainer(
+        **{"accelerator": "cpu", **quiet, "enable_model_summary": False, "max_epochs": -1, **options}
+    )
+
+
+def fit(model: GAN, data: Sequence[Any], batch_size: int = 8, **options: Any) -> lightning.Trainer:
+    """Trains on the data in its order."""
+    runner = trainer(**options)
+    runner.fit(model, DataLoader(data, batch_size, drop_last=True))
+    return runner
+
+
+@pytest.fixture
+def tiny() -> Callable[..., DCGAN]:
+    """Makes a DCGAN for 16-pixel grey images, with other options on demand."""
+    return lambda **options: DCGAN(**{**TINY, **options})
