@@ -78,22 +78,22 @@ def least_squares_generator_loss(fake_logits: Tensor, target: float = 1.0) -> Te
 
 
 def rpgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-E log s(D(x) - D(G(z))) over pairs (RSGAN: Jolicoeur-Martineau 2018, arXiv 1807.00734, eq. 2)."""
+    """-E log s(D(x) - D(G(z))) over pairs (RSGAN: Jolicoeur-Martineau 2018, arXiv 1807.00734, section 4)."""
     return softplus(fake_logits - real_logits).mean()
 
 
 def rpgan_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-E log s(D(G(z)) - D(x)) over pairs (arXiv 1807.00734, eq. 3)."""
+    """-E log s(D(G(z)) - D(x)) over pairs (arXiv 1807.00734, section 4)."""
     return softplus(real_logits - fake_logits).mean()
 
 
 def _against_average(real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Each logit minus the mean of the other side; the means carry gradient (arXiv 1807.00734, section 4.2)."""
+    """Each logit minus the mean of the other side; the means carry gradient (arXiv 1807.00734, section 4)."""
     return real_logits - fake_logits.mean(), fake_logits - real_logits.mean()
 
 
 def rasgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Relativistic average standard GAN, both halves weighted 1/2 (arXiv 1807.00734, section 4.2)."""
+    """Relativistic average standard GAN, both halves weighted 1/2 (arXiv 1807.00734, section 4)."""
     real, fake = _against_average(real_logits, fake_logits)
     return (softplus(-real).mean() + softplus(fake).mean()) / 2
 

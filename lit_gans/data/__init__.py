@@ -1,0 +1,10 @@
+"""Data for training: what is in it, in which order, on which device."""
+
+from lit_gans.data.base import DataModule, ImageDataModule
+from lit_gans.data.cifar10 import CIFAR10
+from lit_gans.data.digits import Digits
+from lit_gans.data.folder import Folder
+from lit_gans.data.mnist import MNIST, FashionMNIST
+from lit_gans.data.points import Grid, Rings
+
+__all__ = ["CIFAR10", "MNIST", "DataModule", "Digits", "FashionMNIST", "Folder", "Grid", "ImageDataModule", "Rings"]

@@ -1,7 +1,7 @@
 """What every data module shares: batches of all devices together, in an order that a resumed run continues exactly."""
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning
@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
 from typing_extensions import override
 
+from lit_gans.data.layout import listed
 from lit_gans.data.order import ExactOrder, ResumableLoader, keyed_generator, unchanged
 from lit_gans.data.samples import Batch, InMemory, Samples
 
@@ -16,12 +17,12 @@ MOST_WORKERS = 4
 """Of the automatic number: decoding seldom needs more to keep up with a GAN's step."""
 
 
-class DataModule(lightning.LightningDataModule):
+class DataModule(lightning.LightningDataModule, ABC):
     """Samples for training, and the one integer that says how far training has come.
 
     ``batches_seen`` counts a batch when training consumes it, not when a worker fetches it. The order is a function of
-    ``seed`` and ``batches_seen`` alone (:class:`lit_gans.data.order.ExactOrder`), so that a run stopped anywhere goes on
-    with the batches it would have seen.
+    ``seed`` and ``batches_seen`` alone (:class:`lit_gans.data.order.ExactOrder`), so that a run stopped anywhere goes
+    on with the batches it would have seen.
 
     Args:
         batch_size: of all devices together.
@@ -158,7 +159,7 @@ class DataModule(lightning.LightningDataModule):
         """The number of batches that training has done with: one that was interrupted is seen again."""
         if self.trainer is None:
             return {"batches_seen": self.batches_seen}
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current
         return {"batches_seen": self.batches_seen - (progress.ready - progress.processed)}
 
     @override
@@ -209,8 +210,3 @@ class ImageDataModule(DataModule):
         drawn = torch.rand(world_size, len(image), generator=generator)[rank] < 0.5
         flipped = drawn.to(image.device)[:, None, None, None]
         return {**batch, "image": torch.where(flipped, image.flip(-1), image)}
-
-
-def listed(words: list[str], most: int = 10) -> str:
-    """The words with commas, cut after ``most`` of them."""
-    return ", ".join([*words[:most], "..."] if len(words) > most else words)

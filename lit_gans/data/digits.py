@@ -31,7 +31,7 @@ class Digits(ImageDataModule):
 
     @override
     def load(self) -> Samples:
-        from sklearn.datasets import load_digits  # a second to import
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # slow to import
 
         digits = load_digits()
         levels = torch.from_numpy(digits.images).float()[:, None] * (255 / 16)

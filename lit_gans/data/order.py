@@ -24,8 +24,8 @@ class ExactOrder(DistributedSampler[Any]):
     device takes its part of that slice: the same images, however many devices there are. An iterator starts where
     ``position`` says and is one epoch long, from there on. The last, incomplete batch of an epoch is left out.
 
-    It is a ``DistributedSampler`` so that Lightning puts none of its own in its place. Lightning calls ``set_epoch`` only
-    after the workers have begun to fetch, too late for a resumed run: it is ignored.
+    It is a ``DistributedSampler`` so that Lightning puts none of its own in its place. Lightning calls ``set_epoch``
+    only after the workers have begun to fetch, too late for a resumed run: it is ignored.
 
     Args:
         dataset: what is shuffled; only its length counts.

@@ -1,7 +1,7 @@
 """Pixels from one size, or number of channels, to another."""
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 

@@ -94,7 +94,9 @@ class Rings(PointDataModule):
 
 
 class Grid(PointDataModule):
-    """Gaussians on a square grid around the origin; the numbers are those of PacGAN (Lin et al. 2018, arXiv 1712.04086).
+    """Gaussians on a square grid around the origin.
+
+    The numbers are those of PacGAN (Lin et al. 2018, arXiv 1712.04086).
 
     Args:
         side: Gaussians along a side; ``side ** 2`` in all.

@@ -15,6 +15,7 @@ from lit_gans.data.pixels import fit
 Batch = dict[str, Tensor]
 MEMORY_LIMIT = 2_000_000_000
 """Bytes: larger sets are not held in memory unless asked for."""
+AT_ONCE = 4096  # images that are floats for a moment
 
 
 class Samples(Dataset[Batch], ABC):
@@ -102,15 +103,14 @@ class Fitted(Samples):
 
 def fitted(values: Tensor, labels: Tensor | None, size: int, channels: int) -> Samples:
     """Images ``(N, C, H, W)`` uint8 at another size: in memory where they fit in it."""
-    samples = Fitted(values, labels, size, channels)
     if len(values) * channels * size**2 >= MEMORY_LIMIT:
-        return samples
-    parts = [samples.images(part) for part in torch.arange(len(values)).split(4096)]
+        return Fitted(values, labels, size, channels)
+    parts = [fit(values[start : start + AT_ONCE], size, channels) for start in range(0, len(values), AT_ONCE)]
     return InMemory(torch.cat(parts), labels)
 
 
 def hash_of(values: Tensor, *more: str) -> str:
     """Hexadecimal hash of a tensor's numbers, type and shape, and of words."""
     digest = hashlib.blake2b(repr((values.dtype, tuple(values.shape), *more)).encode(), digest_size=16)
-    digest.update(values.contiguous().numpy())
+    digest.update(values.contiguous().view(-1).numpy().data)
     return digest.hexdigest()

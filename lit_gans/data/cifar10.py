@@ -1,0 +1,72 @@
+"""CIFAR-10, through torchvision."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from typing_extensions import override
+
+from lit_gans.data.base import ImageDataModule
+from lit_gans.data.samples import Samples, fitted
+
+
+class CIFAR10(ImageDataModule):
+    """50,000 photographs of 32x32 pixels in ten classes (Krizhevsky 2009, "Learning Multiple Layers of Features").
+
+    Other sizes are made by an antialiased bicubic resize.
+
+    Args:
+        root: folder that holds ``cifar-10-batches-py/``.
+        download: unpack ``root/cifar-10-python.tar.gz``, which is fetched if it is not there.
+        image_size: pixels of a side.
+        image_channels: 3, or 1 for grey.
+        rest: options of :class:`lit_gans.data.ImageDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str = "data",
+        download: bool = False,
+        image_size: int = 32,
+        image_channels: int = 3,
+        **rest: Any,
+    ) -> None:
+        super().__init__(image_size=image_size, image_channels=image_channels, **rest)
+        self.root, self.download = root, download
+
+    @property
+    @override
+    def class_names(self) -> list[str]:
+        return ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+    @override
+    def prepare_data(self) -> None:
+        if self.download:
+            self.files(download=True)
+
+    @override
+    def load(self) -> Samples:
+        files = self.files(download=False)
+        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
+        return fitted(images, torch.tensor(files.targets), self.image_size, self.image_channels)
+
+    def files(self, *, download: bool) -> Any:
+        """The data set of torchvision, which verifies its files' checksums.
+
+        Raises:
+            FileNotFoundError: if it is not there, or not whole.
+        """
+        from torchvision import datasets  # type: ignore[import-untyped]  # slow to import
+
+        root = Path(self.root).expanduser()
+        try:
+            return datasets.CIFAR10(str(root), train=True, download=download)
+        except (OSError, RuntimeError) as error:
+            last = str(error).strip().splitlines()[-1]
+            reason = f"cannot be fetched ({last})" if download else f"is not in {root}, or not whole"
+            raise FileNotFoundError(
+                f"CIFAR-10 {reason}. data.download=true fetches cifar-10-python.tar.gz and unpacks it to "
+                f"{root / 'cifar-10-batches-py'}; with the archive already in {root} it only unpacks. data.root names "
+                "another folder."
+            ) from error
