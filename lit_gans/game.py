@@ -121,7 +121,8 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             batch = self.shared(batch)
         terms: dict[str, Tensor] = {}
         for index in playing:
-            terms |= self.take_turn(index, batch, size, counts=ends_round and index == len(self.game) - 1)
+            last = index == playing[-1]
+            terms |= self.take_turn(index, batch, size, last=last, counts=last and ends_round)
         self.batches_seen += 1
         self.images_seen += size * self.trainer.world_size
         if ends_round:
@@ -131,8 +132,15 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms.items()}
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
 
-    def take_turn(self, index: int, batch: Batch, size: int, *, counts: bool) -> dict[str, Tensor]:
-        """One turn of the player ``index``, everyone else frozen; ``counts`` makes ``trainer.global_step`` grow.
+    def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
+        """One turn of the player ``index``, everyone else frozen.
+
+        Args:
+            index: of the player in ``game``.
+            batch: of this device, prepared.
+            size: samples in it.
+            last: whether it is the batch's last turn.
+            counts: whether ``trainer.global_step`` grows.
 
         Returns:
             The detached terms of the objective.
@@ -148,7 +156,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
                 felt = {name: share * term for name, term in player.objective(part).items() if term.requires_grad}
                 self.manual_backward(torch.stack(list(felt.values())).sum())
                 terms = {name: terms.get(name, 0) + term.detach() for name, term in felt.items()}
-            self.exchange(self.moved[index], with_statistics=counts)
+            self.exchange(self.moved[index], with_statistics=last)
             self.step(index, counts)
         self.turns_taken[player.name] += 1
         return terms

@@ -1,0 +1,157 @@
+"""Floats to pixels, pixels to grids, pictures to files."""
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lit_gans.callbacks.images import animate, aside, columns_for, grid, save, scatter, to_uint8
+
+
+def pixels(picture: Image.Image) -> Tensor:
+    """``(C, H, W)`` of a grey or RGB picture."""
+    flat = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return flat.view(picture.height, picture.width, -1).permute(2, 0, 1)
+
+
+def test_pixels_are_rounded_and_clamped() -> None:
+    values = torch.tensor(
+        [-1, 1, 0.25, -0.25, -7, 7, math.nan, math.inf, -math.inf, -1 + 1.4 / 127.5, -1 + 1.6 / 127.5]
+    )
+    expected = [0, 255, 159, 96, 0, 255, 0, 255, 0, 1, 2]
+    assert to_uint8(values.view(1, 1, -1)).flatten().tolist() == expected
+    assert to_uint8(values.view(1, 1, -1)).dtype == torch.uint8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_level_comes_back_from_the_floats_that_training_sees(dtype: torch.dtype) -> None:
+    levels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(levels.to(dtype) / 127.5 - 1), levels)
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_a_grid_shows_every_pixel_as_a_square(channels: int, mode: str) -> None:
+    tiles = torch.randint(0, 256, (7, channels, 16, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    picture = grid(tiles, columns=3)
+    factor = 15  # 3 * 12 * 15 = 540 is the first width of at least 512
+    assert picture.mode == mode
+    assert picture.size == (3 * 12 * factor + 4 * 2, 3 * 16 * factor + 4 * 2)
+    shown = pixels(picture)
+    for index, tile in enumerate(tiles):
+        top, left = 2 + index // 3 * (16 * factor + 2), 2 + index % 3 * (12 * factor + 2)
+        for corner in (0, factor - 1):
+            square = shown[:, top + corner : top + 16 * factor : factor, left + corner : left + 12 * factor : factor]
+            assert torch.equal(square, tile)
+    assert shown[:, :2].eq(255).all()
+    assert shown[:, -10:, -10:].eq(255).all()  # nothing where there is no image
+
+
+def test_floats_and_their_pixels_make_the_same_grid() -> None:
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    assert grid(images).tobytes() == grid(to_uint8(images)).tobytes()
+
+
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (2, 2), (10, 4), (64, 8)])
+def test_a_grid_is_square_or_broad(n: int, columns: int) -> None:
+    assert columns_for(n) == columns
+
+
+@pytest.mark.parametrize(("size", "columns", "width"), [(16, 8, 530), (32, 8, 530), (64, 8, 530), (128, 8, 1042)])
+def test_small_images_are_enlarged_and_large_ones_left(size: int, columns: int, width: int) -> None:
+    assert grid(torch.zeros(64, 1, size, size), columns).width == width
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 8, 8), (0, 1, 8, 8), (4, 8, 8), (4, 2)])
+def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"needs images \(N, 1 or 3, H, W\), got the shape"):
+        grid(torch.zeros(shape))
+
+
+def test_points_are_drawn_over_the_real_ones_in_a_frame_that_stays() -> None:
+    generator = torch.Generator().manual_seed(0)
+    real, fake = torch.rand(200, 2, generator=generator), torch.rand(50, 2, generator=generator)
+    both, only_real, far = scatter(fake, real), scatter(None, real), scatter(fake + 100, real)
+    assert both.size == (512, 512)
+
+    def coloured(picture: Image.Image) -> int:
+        red, green, _ = pixels(picture).int()
+        return int((red - green > 60).sum())
+
+    assert coloured(only_real) == coloured(far) == 0
+    assert far.tobytes() == only_real.tobytes()
+    assert 200 < coloured(both) < 50_000
+    assert coloured(scatter(fake)) > 200
+    assert scatter(torch.full((3, 2), math.nan)).size == (512, 512)
+
+
+def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    target.write_text("old")
+
+    def fail() -> None:
+        with aside(target) as part:
+            part.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert target.read_text() == "old"
+    picture = grid(torch.zeros(1, 1, 8, 8))
+    save(picture, target)
+    assert Image.open(target).tobytes() == picture.tobytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def film(folder: Path, n: int, size: int = 16, columns: int = 2) -> list[Path]:
+    """Pictures that get lighter."""
+    paths = [folder / f"{i:03d}.png" for i in range(n)]
+    for i, path in enumerate(paths):
+        save(grid(torch.full((4, 1, size, size), i, dtype=torch.uint8), columns), path)
+    return paths
+
+
+def frames(path: Path) -> list[tuple[int, int]]:
+    """Shade and duration of each frame."""
+    seen = []
+    with Image.open(path) as picture:
+        assert picture.info["loop"] == 0
+        for i in range(picture.n_frames):
+            picture.seek(i)
+            duration = picture.info["duration"]
+            seen.append((picture.convert("L").getpixel((10, 10)), duration))
+    return seen
+
+
+def test_a_film_runs_through_the_pictures_and_rests_on_the_last(tmp_path: Path) -> None:
+    animate(film(tmp_path, 5), tmp_path / "a.gif")
+    assert frames(tmp_path / "a.gif") == [(0, 250), (1, 250), (2, 250), (3, 250), (4, 2000)]
+    animate(film(tmp_path, 1), tmp_path / "b.gif")
+    with Image.open(tmp_path / "b.gif") as picture:
+        assert picture.n_frames == 1
+
+
+def test_a_long_film_is_thinned_out_from_the_first_to_the_last(tmp_path: Path) -> None:
+    animate(film(tmp_path, 230), tmp_path / "a.gif")
+    shades = [shade for shade, _ in frames(tmp_path / "a.gif")]
+    assert len(shades) == 100
+    assert (shades[0], shades[-1]) == (0, 229)
+    assert all(1 <= later - sooner <= 3 for sooner, later in pairwise(shades))
+
+
+def test_large_and_coloured_pictures_become_a_small_film_that_looks_the_same(tmp_path: Path) -> None:
+    ramp = torch.linspace(-1, 1, 64)
+    image = torch.stack([ramp.expand(64, 64), ramp.view(-1, 1).expand(64, 64), torch.zeros(64, 64)])
+    paths = [tmp_path / "0.png", tmp_path / "1.png"]
+    for path, shift in zip(paths, (0.2, 0.0), strict=True):
+        save(grid(image.repeat(256, 1, 1, 1) + shift), path)
+    animate(paths, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as gif, Image.open(paths[1]) as last:
+        assert gif.width == 768
+        gif.seek(1)
+        shown, wanted = pixels(gif.convert("RGB")).float(), pixels(last.resize(gif.size, Image.Resampling.BOX)).float()
+    assert 0 < float((shown - wanted).abs().mean()) < 12
