@@ -1,0 +1,133 @@
+"""Every trick of configs/tricks, on every model that takes it: felt by the turn, option by option."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from hydra.utils import get_class
+from torch import Tensor
+
+from lit_gans import GAN, compose
+from lit_gans.mixins import GradientPenalty, OneSidedLabelSmoothing, R1Penalty
+from lit_gans.models import DCGAN, MLPGAN, WGANGP
+from tests.conftest import TINY, fit, images
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SMALL: dict[str, dict[str, Any]] = {
+    "mlp_gan": {"latent_dim": 4, "sample_shape": [1, 16, 16], "generator_hidden": [16], "discriminator_hidden": [16]}
+}
+NO_BATCH_NORM = {"discriminator_norm": "none"}
+
+
+def tricks() -> dict[str, dict[str, Any]]:
+    """Options by trick, ``_target_`` included."""
+    files = sorted((CONFIGS / "tricks").glob("*.yaml"))
+    return {path.stem: yaml.safe_load(path.read_text())[path.stem] for path in files}
+
+
+def models() -> dict[str, type[GAN]]:
+    files = sorted((CONFIGS / "model").glob("*.yaml"))
+    return {path.stem: get_class(yaml.safe_load(path.read_text())["_target_"]) for path in files}
+
+
+TRICKS, MODELS = tricks(), models()
+OPTIONS = [(name, key) for name, options in TRICKS.items() for key in options if key != "_target_"]
+
+
+def trained(cls: type[GAN], **options: Any) -> Tensor:
+    """All weights after two batches."""
+    model = cls(**options)
+    fit(model, images(16), 8, max_epochs=1)
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def other_value(value: Any) -> Any:
+    return not value if isinstance(value, bool) else value / 2
+
+
+def test_the_tables_are_not_empty() -> None:
+    assert {"r1", "wgan_gp", "label_smoothing"} <= TRICKS.keys()
+    assert {"dcgan", "wgan_gp", "mlp_gan"} <= MODELS.keys()
+
+
+@pytest.mark.parametrize("name", TRICKS)
+def test_a_trick_changes_the_update(name: str) -> None:
+    options = {key: value for key, value in TRICKS[name].items() if key != "_target_"}
+    plain = trained(DCGAN, **TINY, **NO_BATCH_NORM)
+    assert not torch.equal(
+        plain, trained(compose(DCGAN, get_class(TRICKS[name]["_target_"])), **TINY, **NO_BATCH_NORM, **options)
+    )
+
+
+@pytest.mark.parametrize(("name", "key"), OPTIONS)
+def test_every_option_is_felt_by_the_turn(name: str, key: str) -> None:
+    cls = compose(DCGAN, get_class(TRICKS[name]["_target_"]))
+    options = {k: v for k, v in TRICKS[name].items() if k != "_target_"}
+    one_sided = {"gp_one_sided": True} if key == "gp_one_sided" else {}
+    changed = {**options, key: other_value(options[key]), **one_sided}
+    a, b = trained(cls, **TINY, **NO_BATCH_NORM, **options), trained(cls, **TINY, **NO_BATCH_NORM, **changed)
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("model", "trick"), list(itertools.product(MODELS, TRICKS)))
+def test_every_trick_goes_with_every_model_or_says_why_not(model: str, trick: str) -> None:
+    """It trains, with one turn at least, or is refused by a sentence that says what to do."""
+    options = {key: value for key, value in TRICKS[trick].items() if key != "_target_"}
+    small = SMALL.get(model, TINY)
+    refusal = ""
+    try:
+        cls = compose(MODELS[model], get_class(TRICKS[trick]["_target_"]))
+        weights = trained(cls, **small, **options)
+    except ValueError as error:
+        refusal, weights = str(error), torch.zeros(1)
+    assert bool(weights.isfinite().all())
+    assert not refusal or any(word in refusal for word in ("set model.", "use model=", "leave it out"))
+
+
+def test_penalties_add_up_linearly_in_their_weights() -> None:
+    """R1 and the gradient penalty together: each contributes its own weight times its own term."""
+    cls = compose(DCGAN, R1Penalty, GradientPenalty)
+
+    def penalty(r1: float, gp: float) -> float:
+        model = cls(**TINY, **NO_BATCH_NORM, r1_gamma=r1, gp_weight=gp)
+        real = torch.stack([item["image"] for item in images(8)]).float() / 127.5 - 1
+        torch.manual_seed(0)
+        fake = torch.rand_like(real) * 2 - 1
+        return float(model.discriminator_penalty(real, fake, None).detach())
+
+    assert penalty(0, 0) == 0
+    assert penalty(3, 0) > 0
+    assert penalty(0, 3) > 0
+    assert penalty(2, 5) == pytest.approx(2 * penalty(1, 0) + 5 * penalty(0, 1), rel=1e-4)
+
+
+def test_label_smoothing_touches_real_labels_only() -> None:
+    seen: list[tuple[float, float]] = []
+
+    class Spy(DCGAN):
+        def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+            # With constant logits l the loss is a sp(-l) + (1 - a) sp(l) + sp(l): linear in a, so a can be read off.
+            seen.append((self.real_target, 0.0))
+            return super().discriminator_loss(real, fake, condition)
+
+    fit(compose(Spy, OneSidedLabelSmoothing)(**TINY, smooth_target=0.75), images(8), max_epochs=1)
+    assert seen == [(0.75, 0.0)]
+
+
+@pytest.mark.parametrize("model", [WGANGP, MLPGAN])
+def test_refusals_name_the_reason(model: type[GAN]) -> None:
+    if model is WGANGP:
+        with pytest.raises(ValueError, match=r"label_smoothing softens the labels .* has none"):
+            compose(WGANGP, OneSidedLabelSmoothing)(**TINY)
+        with pytest.raises(ValueError, match="batch norm in the discriminator"):
+            WGANGP(**TINY, discriminator_norm="batch")
+    else:
+        with pytest.raises(ValueError, match="r1_gamma must be at least 0, got -1"):
+            compose(MLPGAN, R1Penalty)(r1_gamma=-1)
+        with pytest.raises(ValueError, match=r"got 1\.5"):
+            compose(MLPGAN, OneSidedLabelSmoothing)(smooth_target=1.5)
+        with pytest.raises(ValueError, match="gp_weight must be at least 0"):
+            compose(MLPGAN, GradientPenalty)(gp_weight=-0.1)
