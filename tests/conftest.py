@@ -19,6 +19,11 @@ from lit_gans.models import DCGAN
 TINY = {"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 8}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     torch.set_num_threads(1)

@@ -23,7 +23,6 @@ class DigitsClassifier(nn.Module):
     are those of a toy, good for comparing runs with each other.
     """
 
-    name = "digits"
     num_features = 64
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,31 +22,36 @@ INCEPTION_WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 
 
 class FeatureExtractor(nn.Module):
-    """A network from uint8 images ``(N, C, H, W)`` to features ``(N, num_features)``, in eval mode and frozen.
+    """A network from uint8 images ``(N, C, H, W)`` to features ``(N, D)``, in eval mode and frozen.
 
     Args:
         name: as in ``fid/<name>``.
         network: takes the images, gives the features.
-        num_features: how many; found out on a small RGB image if not given.
+        image_shape: ``(C, H, W)`` of black images on which D is found out.
 
     Raises:
-        ValueError: if the network does not give ``(N, num_features)``.
+        ValueError: if the network cannot look at such images, or does not give ``(N, D)``.
     """
 
-    def __init__(self, name: str, network: nn.Module, num_features: int | None = None) -> None:
+    def __init__(self, name: str, network: nn.Module, image_shape: Sequence[int] = (3, 32, 32)) -> None:
         super().__init__()
         self.name, self.network = name, network.eval().requires_grad_(False)
-        self.num_features = num_features or self._probe()
+        self.num_features: int = self._probe(tuple(image_shape))
 
-    def _probe(self) -> int:
+    @torch.no_grad()
+    def _probe(self, shape: tuple[int, ...]) -> int:
         device = next((parameter.device for parameter in self.parameters()), None)
         try:
-            features = self(torch.zeros(2, 3, 32, 32, dtype=torch.uint8, device=device))
+            features = self.network(torch.zeros(2, *shape, dtype=torch.uint8, device=device))
         except Exception as error:
             raise ValueError(
-                f"The extractor {self.name} cannot look at a uint8 image (N, 3, 32, 32) ({error}). If it needs another "
-                "shape, give it an attribute `num_features`."
+                f"The extractor {self.name} cannot look at uint8 images of the shape {shape}: {error}"
             ) from error
+        if features.dim() != 2 or len(features) != 2:
+            raise ValueError(
+                f"The extractor {self.name} must give one row of features for each image, (N, D); for (2, "
+                f"{', '.join(map(str, shape))}) it gave {tuple(features.shape)}."
+            )
         return int(features.shape[1])
 
     @override
@@ -56,11 +62,6 @@ class FeatureExtractor(nn.Module):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.network(images)
-        if features.dim() != 2 or len(features) != len(images):
-            raise ValueError(
-                f"The extractor {self.name} must give one row of features for each image, (N, D); for "
-                f"{tuple(images.shape)} it gave {tuple(features.shape)}."
-            )
         return features
 
     def fingerprint(self) -> str:
@@ -102,29 +103,30 @@ class _Inception(nn.Module):
         return features
 
 
-def build_extractor(extractor: str | nn.Module, weights_path: str | None = None) -> FeatureExtractor:
+def build_extractor(
+    extractor: str | nn.Module, weights_path: str | None = None, image_shape: Sequence[int] = (3, 32, 32)
+) -> FeatureExtractor:
     """The extractor of this name, or one's own.
 
     Args:
         extractor: ``digits`` (a small classifier of digits, shipped: a toy on other images), ``inception`` (the network
             of the published FIDs, whose weights are downloaded unless given), or any module from uint8 images
-            ``(N, C, H, W)`` to features ``(N, D)``. Its name is its attribute ``name``, or its class's in lower case;
-            D is its attribute ``num_features``, or what it makes of a small RGB image.
+            ``(N, C, H, W)`` to features ``(N, D)``, named by its attribute ``name`` or by its class in lower case.
         weights_path: a file with the Inception weights.
+        image_shape: ``(C, H, W)`` of the images that it will look at.
 
     Raises:
-        ValueError: if there is no such extractor, or its weights cannot be had.
+        ValueError: if there is no such extractor, its weights cannot be had, or it cannot look at such images.
         FileNotFoundError: if there is no file ``weights_path``.
     """
     check_extractor(extractor, weights_path)
     if isinstance(extractor, FeatureExtractor):
         return extractor
     if isinstance(extractor, nn.Module):
-        size = getattr(extractor, "num_features", None)
-        return FeatureExtractor(name_of(extractor), extractor, size if isinstance(size, int) else None)
-    if extractor == "digits":
-        return FeatureExtractor("digits", _DigitsFeatures(), DigitsClassifier.num_features)
-    return FeatureExtractor("inception", _Inception(_inception_weights(weights_path)), 2048)
+        network = extractor
+    else:
+        network = _DigitsFeatures() if extractor == "digits" else _Inception(_inception_weights(weights_path))
+    return FeatureExtractor(name_of(extractor), network, image_shape)
 
 
 def check_extractor(extractor: str | nn.Module, weights_path: str | None = None) -> None:
@@ -181,7 +183,7 @@ def _downloaded() -> Path:
         torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), progress=False)
     except OSError as error:
         raise ValueError(
-            f"The Inception weights cannot be downloaded ({error}). Get {URL_INCEPTION_V3} on another way and give the "
+            f"The Inception weights cannot be downloaded ({error}). Get {URL_INCEPTION_V3} another way and give the "
             "file as weights_path, or use extractor=digits, which needs no download."
         ) from error
     return path

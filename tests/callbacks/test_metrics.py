@@ -84,7 +84,9 @@ def test_scores_are_of_the_averaged_weights_in_eval_mode_and_of_256_levels(
     tiny: Callable[..., DCGAN], metrics: Make
 ) -> None:
     class Look(nn.Module):
-        num_features, seen = 2, []
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen: list[Tensor] = []
 
         def forward(self, pixels: Tensor) -> Tensor:
             self.seen.append(pixels)

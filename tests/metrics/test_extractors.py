@@ -26,6 +26,13 @@ class Pixels(nn.Module):
         return self.dropout(images.float().mean((2, 3)) * self.weight)
 
 
+class Bytes(nn.Module):
+    """Bytes to floats."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.float()
+
+
 @pytest.fixture
 def pixels() -> Tensor:
     return torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -47,18 +54,23 @@ def test_a_module_of_ones_own_is_frozen_and_named_by_its_class(pixels: Tensor) -
     assert build_extractor(extractor) is extractor
 
 
-def test_a_module_may_say_its_name_and_size() -> None:
+def test_a_module_may_say_its_name() -> None:
     module = Pixels()
-    module.name, module.num_features = "colours", 1
-    extractor = build_extractor(module)
-    assert (extractor.name, extractor.num_features) == ("colours", 1)
+    module.name = "colours"
+    assert build_extractor(module).name == "colours"
 
 
-def test_a_module_that_gives_no_rows_is_refused(pixels: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"sequential cannot look at a uint8 image .*needs another shape, give it"):
-        build_extractor(nn.Sequential(nn.Flatten(), nn.Linear(7, 7)))
-    with pytest.raises(ValueError, match=r"identity must give one row .*\(5, 3, 32, 32\) it gave \(5, 3, 32, 32\)"):
-        FeatureExtractor("identity", nn.Identity(), 7)(pixels)
+def test_a_module_is_tried_on_images_of_the_data_s_shape() -> None:
+    rows = nn.Sequential(nn.Flatten())
+    assert build_extractor(rows, image_shape=(1, 16, 16)).num_features == 256
+    with pytest.raises(
+        ValueError, match=r"sequential cannot look at uint8 images of the shape \(3, 32, 32\): .*shapes"
+    ):
+        build_extractor(nn.Sequential(nn.Flatten(), Bytes(), nn.Linear(7, 7)))
+    with pytest.raises(ValueError, match=r"identity must give one row .*for \(2, 1, 8, 9\) it gave \(2, 1, 8, 9\)"):
+        build_extractor(nn.Identity(), image_shape=(1, 8, 9))
+    with pytest.raises(ValueError, match=r"digits cannot look at uint8 images of the shape \(1, 4, 4\): A digit is"):
+        build_extractor("digits", image_shape=(1, 4, 4))
 
 
 def test_fingerprint_is_of_layers_and_weights() -> None:
@@ -70,9 +82,9 @@ def test_fingerprint_is_of_layers_and_weights() -> None:
     assert build_extractor(module).fingerprint() != before
     relu, gelu = (build_extractor(nn.Sequential(Pixels(), layer)) for layer in (nn.ReLU(), nn.GELU()))
     assert relu.fingerprint() != gelu.fingerprint()
-    tied = nn.Sequential(nn.Flatten(), nn.Linear(3072, 3072), nn.Identity())
-    tied.append(tied[1])
-    assert len(FeatureExtractor("tied", tied, 3072).fingerprint()) == 32
+    layer = nn.Linear(4, 4)
+    tied = nn.Sequential(nn.Flatten(), Bytes(), layer, layer)
+    assert len(FeatureExtractor("tied", tied, (1, 2, 2)).fingerprint()) == 32
 
 
 def test_unknown_names_and_needless_weights_are_refused() -> None:
@@ -127,5 +139,5 @@ def test_inception_from_a_file_sees_what_torch_fidelity_sees(
     torch.testing.assert_close(extractor(pixels[:2]), reference(pixels[:2])[0])
     grey = pixels[:1, :1]
     torch.testing.assert_close(extractor(grey), reference(grey.expand(-1, 3, -1, -1))[0])
-    with pytest.raises(ValueError, match="takes grey or RGB images, not 2 channels"):
-        extractor(pixels[:, :2])
+    with pytest.raises(ValueError, match=r"inception cannot .*takes grey or RGB images, not 2 channels"):
+        build_extractor("inception", str(path), (2, 32, 32))

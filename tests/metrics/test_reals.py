@@ -19,7 +19,7 @@ class Means(nn.Module):
         return nn.functional.adaptive_avg_pool2d(images.float(), 2).flatten(1)
 
 
-EXTRACTOR = FeatureExtractor("means", Means(), 4)
+EXTRACTOR = FeatureExtractor("means", Means(), (1, 8, 8))
 IMAGES = torch.randint(0, 256, (23, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 CPU = torch.device("cpu")
 
@@ -70,7 +70,7 @@ def test_a_file_keeps_them_exactly(tmp_path: Path) -> None:
 
 
 def test_path_depends_on_everything_the_statistics_depend_on(tmp_path: Path) -> None:
-    other = FeatureExtractor("means", nn.Sequential(Means(), nn.ReLU()), 4)
+    other = FeatureExtractor("means", nn.Sequential(Means(), nn.ReLU()), (1, 8, 8))
     given: Sequence[tuple[str, FeatureExtractor, int, int]] = [
         ("a", EXTRACTOR, 10, 5),
         ("b", EXTRACTOR, 10, 5),
