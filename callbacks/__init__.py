@@ -1,0 +1,1 @@
+"""What watches, averages and saves while a game is trained."""

@@ -74,9 +74,9 @@ def test_pixels_on_wandb_are_those_on_disk(runs, first):
     for row in history(first):
         for key in ("samples", "colour"):
             for name in row.get(f"{key}.filenames", []):
-                with Image.open(runs.dirs["first"][0] / "files" / name) as theirs:
-                    with Image.open(runs.folder / "first" / f"{key}_{row['step']}.png") as ours:
-                        assert np.array_equal(np.asarray(theirs), np.asarray(ours))
+                theirs = Image.open(runs.dirs["first"][0] / "files" / name)
+                ours = Image.open(runs.folder / "first" / f"{key}_{row['step']}.png")
+                assert np.array_equal(np.asarray(theirs), np.asarray(ours))
                 pictures += 1
     assert pictures == 4
 
