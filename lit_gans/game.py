@@ -1,6 +1,5 @@
 """The game: players who take turns at moving their own networks. Nothing here belongs to any one paper."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,11 +8,12 @@ from typing import Any, TypeVar
 
 import lightning
 import torch
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from typing_extensions import override
 
+from lit_gans import devices, keys
 from lit_gans.optim import build_optimizer, build_schedule
 
 Batch = dict[str, Tensor]
@@ -198,28 +198,19 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             super().manual_backward(loss, *args, **kwargs)
 
     def exchange(self, parameters: Sequence[nn.Parameter], *, with_statistics: bool) -> None:
-        """Averages one player's gradients over the devices, and everybody's running statistics, in one all-reduce."""
+        """Averages one player's gradients over the devices, and everybody's running statistics with them."""
         if self.trainer.world_size == 1:
             return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        tensors = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        tensors = devices.gradients(parameters)
         if with_statistics:  # only when no player's graph needs them any more
             tensors += [b for norm in self.norms for b in (norm.running_mean, norm.running_var) if b is not None]
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
-        torch.distributed.all_reduce(flat)
-        flat /= self.trainer.world_size
-        means = torch.split(flat, [tensor.numel() for tensor in tensors])
-        for tensor, mean in zip(tensors, means, strict=True):
-            tensor.copy_(mean.view(tensor.shape))
+        devices.average(tensors, self.trainer.world_size)
 
     # Randomness
 
     def key(self, *parts: str | int) -> int:
         """A 63-bit seed made of the game's seed and the parts."""
-        digest = hashlib.blake2b(repr((self.seed, *parts)).encode(), digest_size=8).digest()
-        return int.from_bytes(digest) >> 1
+        return keys.key(self.seed, *parts)
 
     def seed_turn(self, name: str, turn: int) -> None:
         """Keys all that follows by (seed, name, turn, rank), so that no random state has to be saved."""
@@ -235,16 +226,8 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     @override
     def configure_callbacks(self) -> list[Any]:
-        """Refuses what cannot work before Lightning does, which cannot name our options."""
-        if self.trainer.gradient_clip_val is not None:
-            raise ValueError("trainer.gradient_clip_val cannot reach several players: use model.gradient_clip.")
-        if self.trainer.accumulate_grad_batches != 1:
-            raise ValueError("trainer.accumulate_grad_batches cannot reach several players: use model.accumulate.")
-        if not isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            raise ValueError(
-                f"{type(self.trainer.strategy).__name__} trains one model under one optimizer, not several players. "
-                "Use trainer.strategy=auto on one device, trainer.strategy=ddp on many."
-            )
+        # The first hook of a fit: before Lightning refuses what it cannot do, without naming our options.
+        devices.check_trainer(self.trainer)
         return []
 
     @override

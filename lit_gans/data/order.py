@@ -1,6 +1,5 @@
 """The order of the samples: a function of a seed and a position alone, so that nothing else has to be saved."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -10,11 +9,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from typing_extensions import override
 
+from lit_gans.keys import key
+
 
 def keyed_generator(seed: int, *name: str | int) -> torch.Generator:
     """A random generator on the CPU, made of a seed and a name and independent of every other name's."""
-    digest = hashlib.blake2b(repr((seed, *name)).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest) >> 1)
+    return torch.Generator().manual_seed(key(seed, *name))
 
 
 class ExactOrder(DistributedSampler[Any]):
