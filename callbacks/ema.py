@@ -60,8 +60,7 @@ class EMA(Callback):
 
     @override
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        names = getattr(pl_module, "averaged_networks", ("generator",))
-        networks = {name: pl_module.get_submodule(name) for name in names}
+        networks = {name: pl_module.get_submodule(name) for name in pl_module.averaged_networks}
         self.averages = {name: deepcopy(network).eval().requires_grad_(False) for name, network in networks.items()}
         for average in self.averages.values():
             average.zero_grad()  # a network that was trained before was copied with its last gradients
@@ -106,8 +105,9 @@ class EMA(Callback):
         beta = 0.5 ** ((images_seen - self.images_seen) / half_life)
         self.images_seen = images_seen
         torch._foreach_lerp_(*self._parameters, 1 - beta)
-        for average, network, key in self._buffers:
-            average.get_buffer(key).copy_(network.get_buffer(key))
+        if self._buffers:
+            ours, theirs = ([side[i].get_buffer(key) for *side, key in self._buffers] for i in (0, 1))
+            torch._foreach_copy_(ours, theirs)
 
     # Checkpoints
 
@@ -117,7 +117,7 @@ class EMA(Callback):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        pass
+        self.images_seen = state_dict["images_seen"]
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

@@ -89,7 +89,7 @@ def test_files_at_every_multiple_beside_lightnings_own(tiny: Make, tmp_path: Pat
 
 
 def test_the_newest_and_the_best_are_kept(tiny: Make, tmp_path: Path) -> None:
-    scores = Scores({1: 9.5, 3: 2.25, 4: math.nan, 6: 4.0, 7: 1234.5})
+    scores = Scores({1: math.nan, 2: 9.5, 3: 2.25, 4: math.nan, 6: 4.0, 7: 1234.5})
     ours = Checkpoints(every=2, monitor="fid/digits", keep=2)
     run(tiny(), tmp_path, scores, ours, max_steps=9)
     assert saved(tmp_path) == {
@@ -188,7 +188,7 @@ def test_a_run_that_goes_on_in_another_folder_leaves_the_first_alone(tiny: Make,
 
 def test_what_a_killed_run_left_half_is_swept_up(tiny: Make, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / ".last.ckpt.part").write_text("half")
+    (tmp_path / "checkpoints" / ".update_000123.ckpt.part").write_text("half")
     run(tiny(), tmp_path, Checkpoints(every=100), max_steps=1)
     assert saved(tmp_path) == {"last.ckpt": 1}
 
