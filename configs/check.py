@@ -19,7 +19,7 @@ from lit_gans.configs.values import Mismatch, described, fit, like
 
 Config = dict[str, Any]
 
-TOP = {"seed": int, "ckpt_path": str | None, "run_dir": str}
+TOP = {"seed": int, "ckpt_path": str | None, "run_dir": str, "threads": int | None}
 ONE, MANY = ("model", "data", "trainer"), ("tricks", "callbacks", "logger")
 """Groups that describe one object, and groups that describe several by name."""
 
@@ -38,6 +38,8 @@ def checked(cfg: DictConfig) -> Config:
         config[key] = _fitted(key, config.get(key), annotation, None)
     if not 0 <= config["seed"] < 2**32:
         raise Refusal(f"seed must be from 0 to {2**32 - 1}, got {config['seed']}.")
+    if config["threads"] is not None and config["threads"] < 1:
+        raise Refusal(f"threads must be at least 1, or null for torch's own choice, got {config['threads']}.")
     for group in MANY:
         config[group] = _chosen(group, config.get(group) or {})
     for path, node in _objects(config):

@@ -40,6 +40,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     from lit_gans.configs import build, outcome, resume, run
 
     with run.refusing():
+        run.set_threads(config["threads"])
         seed_everything(config["seed"], workers=True, verbose=False)
         data = build.data(config)
         model = build.model(config)

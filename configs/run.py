@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -106,6 +107,12 @@ def check_shape(made: tuple[int, ...] | None, found: tuple[int, ...] | None) -> 
         kinds = {1: "points: data=rings or data=grid", 3: "images: data=digits, for one"}
         hint = f" It takes {kinds[len(made)]}." if len(made) != len(found) and len(made) in kinds else ""
         raise ValueError(f"The model makes samples of the shape {made}, but the data's have {tuple(found)}.{hint}")
+
+
+def set_threads(threads: int | None) -> None:
+    """Lets torch use so many threads on the CPU; as many as it likes if None."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 @rank_zero_only
