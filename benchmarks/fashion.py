@@ -2,7 +2,7 @@
 
     python benchmarks/fashion.py --root FOLDER --seeds 0 --picture docs/models/fashion.png
 
-`fid/digits` has the features of a small digits classifier: a toy that compares runs with each other, and no published FID.
+`fid/digits` has the features of a small digits classifier: a toy that compares runs with each other, and nothing else.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def main() -> None:
         print(f"seed {seed}: " + ", ".join(f"{score:.1f} at {step}" for step, score in scores.items()))
         best = min(scores, key=lambda step: scores[step])
         last = max(scores)
-        print(f"seed {seed}: best {scores[best]:.2f} at {best}, last {scores[last]:.2f} at {last}, {minutes:.1f} minutes")
+        print(
+            f"seed {seed}: best {scores[best]:.2f} at {best}, last {scores[last]:.2f} at {last}, {minutes:.1f} minutes"
+        )
 
 
 if __name__ == "__main__":

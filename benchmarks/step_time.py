@@ -197,7 +197,7 @@ def ring(arguments: argparse.Namespace) -> None:
     for batch_size in arguments.ring_batch:
         for callbacks in ("none", "default"):
             overrides = ["model=mlp_gan", "data=rings", f"data.batch_size={batch_size}"]
-            rounds = measure(overrides, callbacks, ["32-true"], arguments.rounds, 50 if arguments.quick else 200)
+            rounds = measure(overrides, callbacks, ["32-true"], arguments.rounds, 20 if arguments.quick else 100)
             print(f"\nRing, 2x128 hidden units, batch {batch_size}, callbacks and logger: {callbacks}")
             show(rounds, unit=1e-6, name="us")
 

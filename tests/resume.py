@@ -20,7 +20,7 @@ from lit_gans.mixins import R1Penalty
 from lit_gans.models import DCGAN
 from tests.conftest import TINY, trainer
 
-BATCH, UPDATES = 256, 10  # 7 batches an epoch
+BATCH, BATCHES = 256, {1: 16, 3: 30}  # by n_critic; 7 batches are an epoch
 
 
 class WithDropout(DCGAN):
@@ -62,13 +62,13 @@ def run(devices: int, workers: int, n_critic: int, ckpt_path: Path | None, *call
     """Everything that must be equal at the end of a run."""
     cls = compose(WithDropout, R1Penalty)
     schedule = {"name": "cosine"}
-    model = cls(**TINY, n_critic=n_critic, lr_schedule=schedule, generator_norm="batch", num_classes=10)
+    model = cls(**{**TINY, "width": 2}, n_critic=n_critic, lr_schedule=schedule, generator_norm="batch", num_classes=10)
     data = Digits(batch_size=BATCH, num_workers=workers, image_size=16, flip=True)
     ema, batches = EMA(half_life=2000.0, ramp_up=None), Batches()
     runner = trainer(
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
-        max_steps=UPDATES,
+        max_steps=BATCHES[n_critic] // n_critic,
         callbacks=[ema, batches, *callbacks],
     )
     runner.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
@@ -105,9 +105,9 @@ def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
 def main(devices: int, workers: int, n_critic: int, stops: int, folder: Path) -> list[str]:
     """The differences found, over ``stops`` random stops in mid-epoch and two at the end of an epoch."""
     choose = random.Random(f"{devices} {workers} {n_critic}")
-    at = set(choose.sample(range(1, UPDATES * n_critic), stops))
+    at = set(choose.sample(range(1, BATCHES[n_critic]), stops))
     straight = run(devices, workers, n_critic, None, SaveAt(folder, at, {0, 1}))
-    assert len(straight["batches"]) == UPDATES * n_critic
+    assert len(straight["batches"]) == BATCHES[n_critic]
     found: list[str] = []
     for name in [*(f"batch{batch}" for batch in sorted(at)), "epoch0", "epoch1"]:
         resumed = run(devices, workers, n_critic, folder / f"{name}.ckpt")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.parametrize(("workers", "n_critic"), [(0, 1), (0, 3), (2, 1)])
 def test_resume_is_exact_on_one_process(workers: int, n_critic: int, tmp_path: Path) -> None:
-    assert main(1, workers, n_critic, 3 if workers == 0 else 1, tmp_path) == []
+    assert main(1, workers, n_critic, 2 if workers == 0 else 1, tmp_path) == []
 
 
 def two_processes(workers: int, n_critic: int, stops: int, folder: Path) -> None:
@@ -39,7 +39,7 @@ def test_resume_is_exact_on_two_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_critic", [1, 3])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_twenty_stops_on_one_process(workers: int, n_critic: int, tmp_path: Path) -> None:
-    assert main(1, workers, n_critic, 9 if n_critic == 1 else 20, tmp_path) == []
+    assert main(1, workers, n_critic, 15 if n_critic == 1 else 20, tmp_path) == []
 
 
 @pytest.mark.slow
