@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any, TypeVar
 
 import lightning
@@ -145,17 +147,18 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         Returns:
             The detached terms of the objective.
         """
-        player, optimizer = self.game[index], self.trainer.optimizers[index]
+        player = self.game[index]
         self.seed_turn(player.name, self.turns_taken[player.name])
         terms: dict[str, Tensor] = {}
         with self.frozen_but(index):
-            optimizer.zero_grad()
+            for parameter in self.moved[index]:
+                parameter.grad = None
             for part in self.parts(batch):
                 share = len(next(iter(part.values()))) / size
                 # A penalty that no trick added is a constant: neither minimised nor logged.
-                felt = {name: share * term for name, term in player.objective(part).items() if term.requires_grad}
-                self.manual_backward(torch.stack(list(felt.values())).sum())
-                terms = {name: terms.get(name, 0) + term.detach() for name, term in felt.items()}
+                felt = {name: term for name, term in player.objective(part).items() if term.requires_grad}
+                self.manual_backward(share * reduce(add, felt.values()))
+                terms = {name: terms.get(name, 0) + share * term.detach() for name, term in felt.items()}
             self.exchange(self.moved[index], with_statistics=last)
             self.step(index, counts)
         self.turns_taken[player.name] += 1
@@ -214,12 +217,12 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     def seed_turn(self, name: str, turn: int) -> None:
         """Keys all that follows by (seed, name, turn, rank), so that no random state has to be saved."""
-        torch.manual_seed(self.key(name, turn, self.global_rank))
+        keys.seed_generators(self.key(name, turn, self.global_rank), self.device)
 
     def keyed(self, make: Callable[[], T], *name: str | int) -> T:
         """What ``make`` returns under its own key, the global random state left alone."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.key(*name))
+            keys.seed_generators(self.key(*name), self.device)
             return make()
 
     # Lightning
@@ -232,6 +235,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     @override
     def setup(self, stage: str) -> None:
+        devices.look_for_gpus_fast(self.trainer.strategy.root_device)
         self.log_every = int(self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         self.game = list(self.players())
         self.round_length = max(player.turns for player in self.game)
