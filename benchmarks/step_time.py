@@ -11,15 +11,15 @@ The plain loop is the one that everybody copies: the discriminator passes over t
 same fake batch again in the generator's turn; nothing is frozen, NCHW, torch's default Adam, losses not even printed.
 Ours gets uint8 images from a data module, as in a run; the plain loop gets floats that are ready in memory.
 
+On a machine with other work to do, `--cpu-time` counts the seconds of one thread alone, whoever else there is.
+
 What is due only now and then (pictures, scores, checkpoints) does not show in a median; `mean` has its share of it.
 """
 
 import argparse
 import copy
-import datetime
 import logging
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -27,13 +27,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from hydra import compose, initialize_config_module
 from lightning.pytorch.callbacks import Callback
+from machine import machine
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from typing_extensions import override
@@ -42,7 +42,7 @@ from lit_gans import GAN
 from lit_gans.configs import build
 from lit_gans.configs.check import Config, checked
 
-Step = Callable[[], None]
+Clock = Callable[[], float]
 CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 Round = dict[str, list[float]]
 """Seconds of each step of a round, by who took it."""
@@ -99,27 +99,34 @@ class InTurns(Callback):
     Args:
         rivals: plain loops by name.
         block: steps of a round.
+        clock: gives seconds.
     """
 
-    def __init__(self, rivals: dict[str, PlainLoop], block: int) -> None:
-        self.rivals, self.block = rivals, block
+    def __init__(self, rivals: dict[str, PlainLoop], block: int, clock: Clock) -> None:
+        self.rivals, self.block, self.clock = rivals, block, clock
         self.rounds: list[Round] = []
         self.own: list[float] = []
         self.since = 0.0
 
     @override
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        self.since = now()
+        self.since = self.clock()
 
     @override
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: Any) -> None:
-        self.own.append(now() - self.since)
+        self.own.append(self.clock() - self.since)
         if len(self.own) == self.block:
             with without_lightning():
-                rivals = {name: [timed(step) for _ in range(self.block)] for name, step in self.rivals.items()}
+                rivals = {name: [self.timed(loop) for _ in range(self.block)] for name, loop in self.rivals.items()}
             self.rounds.append({"ours": self.own, **rivals})
             self.own = []
-        self.since = now()
+        self.since = self.clock()
+
+    def timed(self, loop: PlainLoop) -> float:
+        """Seconds that a step takes."""
+        start = self.clock()
+        loop()
+        return self.clock() - start
 
 
 @contextmanager
@@ -131,18 +138,11 @@ def without_lightning() -> Iterator[None]:
         os.environ[CHECK] = value
 
 
-def now() -> float:
+def wall_time() -> float:
     """Seconds, once the device has done what it was asked for."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def timed(step: Step) -> float:
-    """Seconds that a step takes."""
-    start = now()
-    step()
-    return now() - start
 
 
 # What runs
@@ -155,16 +155,19 @@ def run(overrides: Sequence[str], callbacks: str) -> Iterator[Config]:
         yield checked(compose("train", [f"callbacks={callbacks}", "logger=csv", f"run_dir={folder}", *overrides]))
 
 
-def measure(overrides: Sequence[str], callbacks: str, rivals: Sequence[str], rounds: int, block: int) -> list[Round]:
+def measure(
+    arguments: argparse.Namespace, overrides: Sequence[str], callbacks: str, rivals: Sequence[str], block: int
+) -> list[Round]:
     """The rounds of a run of ours and of plain loops in each of the precisions ``rivals``."""
-    steps = (rounds + 1) * block
+    steps = (arguments.rounds + 1) * block
     with run([*overrides, f"trainer.max_steps={steps}"], callbacks) as config:
         model, data = build.model(config), build.data(config)
         data.prepare_data()
         data.setup("fit")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         batches = [model.prepare(batch)["image"].to(device).contiguous() for batch in some(data, 4)]
-        turns = InTurns({f"plain {name}": PlainLoop(model, batches, name) for name in rivals}, block)
+        loops = {f"plain {name}": PlainLoop(model, batches, name) for name in rivals}
+        turns = InTurns(loops, block, time.thread_time if arguments.cpu_time else wall_time)
         loggers = build.loggers(config, None) if callbacks == "default" else []
         trainer = build.trainer(config, [*build.callbacks(config), turns], loggers)
         with redirect_stdout(StringIO()):
@@ -187,7 +190,7 @@ def dcgan(arguments: argparse.Namespace) -> None:
     for precision in arguments.precision:
         rivals = list(dict.fromkeys(["32-true", precision]))
         steps = [*overrides, f"trainer.precision={precision}"]
-        rounds = measure(steps, arguments.callbacks, rivals, arguments.rounds, 1 if arguments.quick else 3)
+        rounds = measure(arguments, steps, arguments.callbacks, rivals, 1 if arguments.quick else 3)
         print(f"\nDCGAN, 64 px, width 64, batch 64, {precision}, callbacks: {arguments.callbacks}")
         show(rounds, unit=1e-3, name="ms")
 
@@ -197,7 +200,7 @@ def ring(arguments: argparse.Namespace) -> None:
     for batch_size in arguments.ring_batch:
         for callbacks in ("none", "default"):
             overrides = ["model=mlp_gan", "data=rings", f"data.batch_size={batch_size}"]
-            rounds = measure(overrides, callbacks, ["32-true"], arguments.rounds, 20 if arguments.quick else 100)
+            rounds = measure(arguments, overrides, callbacks, ["32-true"], 20 if arguments.quick else 100)
             print(f"\nRing, 2x128 hidden units, batch {batch_size}, callbacks and logger: {callbacks}")
             show(rounds, unit=1e-6, name="us")
 
@@ -222,26 +225,6 @@ def spread(values: Sequence[float], form: str) -> str:
     return f"{statistics.median(values):{form}} [{min(values):{form}} .. {max(values):{form}}]"
 
 
-def machine() -> str:
-    """What the figures depend on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    facts = {key.strip(): value.strip() for key, value in facts.items()}
-    flags = facts.get("flags", "").split()
-    has = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags]
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    parts = [
-        f"{facts.get('model name', platform.processor())}{gpu}",
-        f"{os.cpu_count()} CPUs ({' '.join(has) or 'no vector flags known'})",
-        f"{torch.get_num_threads()} threads",
-        f"load {load}",
-        f"torch {torch.__version__}, lightning {lightning.__version__}",
-        f"{datetime.date.today()}",
-    ]
-    return ", ".join(parts)
-
-
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -252,12 +235,13 @@ def main() -> None:
     parser.add_argument("--callbacks", choices=["none", "default"], default="none", help="of DCGAN's steps")
     parser.add_argument("--ring-batch", nargs="+", type=int, default=[256, 512])
     parser.add_argument("--threads", type=int, help="of torch; its own choice if not given")
+    parser.add_argument("--cpu-time", action="store_true", help="of one thread, instead of the time that passes")
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    if arguments.threads or arguments.cpu_time:
+        torch.set_num_threads(1 if arguments.cpu_time else arguments.threads)
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    print(machine(), flush=True)
+    print(machine() + (", CPU time of one thread" if arguments.cpu_time else ""), flush=True)
     if arguments.only != "ring":
         dcgan(arguments)
     if arguments.only != "dcgan":
