@@ -15,7 +15,7 @@ lit_gans: trains a GAN and shows what it learns.
 
   {command} [group=option …] [key=value …]
 
-Without options: DCGAN on handwritten digits that are bundled, in about two
+Without options: DCGAN on handwritten digits that are bundled, in under two
 minutes on two CPU cores. Everything a run makes lies in its folder under runs/:
 pictures, progress.gif, metrics.csv, checkpoints/, report.html, config.yaml.
 """
