@@ -11,6 +11,21 @@ def import_path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
+def _check(model: type[GAN], tricks: tuple[type[GAN], ...]) -> None:
+    """Refuses what no class can be made of."""
+    for position, trick in enumerate(tricks):
+        if not (isinstance(trick, type) and issubclass(trick, GAN)):
+            raise TypeError(f"A trick must be a class that extends lit_gans.GAN, got {trick!r}.")
+        if trick in tricks[:position]:
+            raise ValueError(f"The trick {trick.__name__} is named twice: once is enough.")
+        if issubclass(model, trick):
+            raise ValueError(f"{model.__name__} has the trick {trick.__name__} already: leave it out.")
+    for loss in ("discriminator_loss", "generator_loss"):
+        owners = [trick.__name__ for trick in tricks if loss in vars(trick)]
+        if len(owners) > 1:
+            raise ValueError(f"{' and '.join(owners)} each have a {loss} of their own: leave it out of all but one.")
+
+
 def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
     """The class ``class Composed(*tricks, model)``, which knows what it was made of.
 
@@ -19,16 +34,10 @@ def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
         tricks: mixins of :mod:`lit_gans.mixins` or one's own, the outermost first.
 
     Raises:
-        ValueError: if a trick is named twice or is a part of the model already.
+        ValueError: if a trick is named twice or is a part of the model already, or two want to replace one loss.
         TypeError: if a trick is not a mixin over :class:`lit_gans.GAN`.
     """
-    for position, trick in enumerate(tricks):
-        if not (isinstance(trick, type) and issubclass(trick, GAN)):
-            raise TypeError(f"A trick must be a class that extends lit_gans.GAN, got {trick!r}.")
-        if trick in tricks[:position]:
-            raise ValueError(f"The trick {trick.__name__} is named twice: once is enough.")
-        if issubclass(model, trick):
-            raise ValueError(f"{model.__name__} has the trick {trick.__name__} already: leave it out.")
+    _check(model, tricks)
     if not tricks:
         return model
 

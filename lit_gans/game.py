@@ -34,7 +34,7 @@ class Player:
         optimizer: options of :func:`lit_gans.optim.build_optimizer`.
         schedule: options of :func:`lit_gans.optim.build_schedule`.
         turns: turns in a round. A round has as many batches as its busiest player has turns; whoever has fewer plays
-            on the last ones.
+            on the last ones. The last player's turns are what ``trainer.global_step`` counts.
     """
 
     name: str
@@ -60,8 +60,8 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
     """Rounds of turns under manual optimization, on one device or many, resumed exactly.
 
     A turn is zero_grad, objective, backward, exchange of gradients, clip, step: it moves its own player's networks
-    only. ``trainer.global_step`` counts rounds, that is updates of the last player. Everything a turn draws is keyed by
-    (seed, player, turn, rank).
+    only. ``trainer.global_step`` counts updates of the last player. Everything a turn draws is keyed by (seed, player,
+    turn, rank).
 
     Args:
         accumulate: parts a batch is worked through in, to save memory; the update is the whole batch's. (Batch
@@ -86,6 +86,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         self.accumulate, self.gradient_clip, self.compiled, self.seed = accumulate, gradient_clip, compile, seed
         self.turns_taken: Counter[str] = Counter()
         self.batches_seen = self.images_seen = 0
+        self.latest_terms: dict[str, Tensor] = {}
 
     # What a game says
 
@@ -97,7 +98,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         """Refuses, by a ValueError, a combination without meaning; called once the networks are built."""
 
     def players(self) -> Sequence[Player]:
-        """Who plays, in the order of a round. The last player's last turn ends it."""
+        """Who plays, in the order of a round. The last player's turns are counted as updates."""
         raise NotImplementedError(f"{type(self).__name__} must define players.")
 
     def prepare(self, batch: Batch) -> Batch:
@@ -116,22 +117,22 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         size = len(next(iter(batch.values())))
         position = self.batches_seen % self.round_length
         playing = [i for i, player in enumerate(self.game) if position >= self.round_length - player.turns]
-        ends_round = position == self.round_length - 1
-        due = ends_round and (self.global_step + 1) % self.log_every == 0
+        counts = playing[-1] == len(self.game) - 1
+        due = counts and (self.global_step + 1) % self.log_every == 0
         if len(playing) > 1 and self.accumulate == 1:
             self.seed_turn("shared", self.batches_seen)
             batch = self.shared(batch)
-        terms: dict[str, Tensor] = {}
         for index in playing:
             last = index == playing[-1]
-            terms |= self.take_turn(index, batch, size, last=last, counts=last and ends_round)
+            self.latest_terms |= self.take_turn(index, batch, size, last=last, counts=last and counts)
         self.batches_seen += 1
         self.images_seen += size * self.trainer.world_size
-        if ends_round:
+        if counts:
             for config in self.trainer.lr_scheduler_configs:
                 config.scheduler.step()  # type: ignore[call-arg]
         if due:
-            means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms.items()}
+            terms = self.latest_terms.items()
+            means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms}
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
 
     def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:

@@ -1,10 +1,12 @@
 """The base of every model and of every trick: a generator against a discriminator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from typing_extensions import override
 
 from lit_gans.game import Batch, Game, Player
@@ -36,6 +38,12 @@ class GAN(Game):
     """Whether the discriminator's loss compares its logits with labels, which ``real_target`` then is for real ones."""
 
     real_target: float = 1.0
+    fake_target: float = 0.0
+
+    generator_norm: str = "none"
+    """The name of the normalization in the generator, where the model has a choice; as in ``discriminator_norm``."""
+
+    discriminator_norm: str = "none"
 
     averaged_networks: tuple[str, ...] = ("generator",)
     """The attributes whose weights sampling uses: what an exponential moving average averages."""
@@ -64,6 +72,7 @@ class GAN(Game):
         self.lr_schedule = lr_schedule or CONSTANT
         self.sample_shape: tuple[int, ...] | None = None
         self.remembered_conditions: Tensor | None = None
+        self.stand_ins: dict[str, Mapping[str, Tensor]] = {}
 
     # What a model says
 
@@ -101,6 +110,14 @@ class GAN(Game):
         """What the discriminator is shown as fake in its own turn."""
         return fake
 
+    def discriminator_logits(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the discriminator's loss compares: raw logits of real and of fake samples, from a pass each."""
+        return self.discriminate(real, condition), self.discriminate(fake, condition)
+
+    def generator_logits(self, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """What the generator's loss looks at: raw logits of its samples."""
+        return self.discriminate(fake, condition)
+
     def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         """What the discriminator minimises besides its loss: ``super() + weight * term``."""
         return real.new_zeros(())
@@ -110,6 +127,11 @@ class GAN(Game):
         return real.new_zeros(())
 
     # The game
+
+    @property
+    def discriminator_shape(self) -> tuple[int, ...]:
+        """Of what the discriminator is shown at once, without N; a sample's, unless a trick packs several."""
+        return self.sample_shape or ()
 
     @override
     def build(self) -> None:
@@ -151,15 +173,33 @@ class GAN(Game):
 
     def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Raw logits ``(N,)``, at least float32, for samples as the discriminator is shown them."""
-        logits: Tensor = self.discriminator(self.discriminator_input(x), condition)
+        logits = self.play("discriminator", self.discriminator_input(x), condition)
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
     def generate(self, batch: Batch) -> Tensor:
         """A fake for every sample of the batch, or those that its players share."""
         if "fake" in batch:
             return batch["fake"]
-        fake: Tensor = self.generator(self.sample_latent(len(batch["image"])), self.condition(batch))
-        return fake
+        return self.play("generator", self.sample_latent(len(batch["image"])), self.condition(batch))
+
+    def play(self, network: str, *inputs: Tensor | None) -> Tensor:
+        """The output of ``generator`` or ``discriminator``, with the weights of its stand-in where it has one."""
+        weights, module = self.stand_ins.get(network), getattr(self, network)
+        output: Tensor = module(*inputs) if weights is None else functional_call(module, dict(weights), inputs)
+        return output
+
+    @contextmanager
+    def standing_in(self, **networks: Mapping[str, Tensor]) -> Iterator[None]:
+        """Within it ``generator`` or ``discriminator`` plays with these parameters and buffers, by name, for its own.
+
+        Past selves and looked-ahead ones can so meet an opponent, while the network itself, buffers included, stays as
+        it is.
+        """
+        before, self.stand_ins = self.stand_ins, {**self.stand_ins, **networks}
+        try:
+            yield
+        finally:
+            self.stand_ins = before
 
     @override
     def shared(self, batch: Batch) -> Batch:

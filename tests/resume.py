@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lit_gans import compose
 from lit_gans.callbacks.ema import EMA
 from lit_gans.data import Digits
-from lit_gans.mixins import R1Penalty
+from lit_gans.mixins import OneSidedLabelSmoothing
 from lit_gans.models import DCGAN
 from tests.conftest import TINY, trainer
 
@@ -60,9 +60,11 @@ class Batches(Callback):
 
 def run(devices: int, workers: int, n_critic: int, ckpt_path: Path | None, *callbacks: Callback) -> dict[str, Any]:
     """Everything that must be equal at the end of a run."""
-    cls = compose(WithDropout, R1Penalty)
+    cls = compose(WithDropout, OneSidedLabelSmoothing)
     schedule = {"name": "cosine"}
-    model = cls(**{**TINY, "width": 2}, n_critic=n_critic, lr_schedule=schedule, generator_norm="batch", num_classes=10)
+    model = cls(
+        **{**TINY, "width": 2}, n_critic=n_critic, lr_schedule=schedule, discriminator_norm="none", num_classes=10
+    )
     data = Digits(batch_size=BATCH, num_workers=workers, image_size=16, flip=True)
     ema, batches = EMA(half_life=2000.0, ramp_up=None), Batches()
     runner = trainer(

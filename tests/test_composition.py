@@ -13,7 +13,10 @@ from lit_gans import GAN, checkpoint, compose
 from lit_gans.callbacks.ema import EMA
 from lit_gans.mixins import GradientPenalty, OneSidedLabelSmoothing, R1Penalty
 from lit_gans.models import DCGAN, WGANGP
-from tests.conftest import TINY, fit, images
+from tests.conftest import TINY as SIZES
+from tests.conftest import fit, images
+
+TINY = {**SIZES, "discriminator_norm": "none"}
 
 
 def saved(path: Path, cls: type[GAN] = DCGAN, **options: Any) -> GAN:
@@ -134,4 +137,18 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"shape \(.*\) in the checkpoint and \(.*\) here"):
         checkpoint.check(contents, compose(DCGAN, R1Penalty)(**{**TINY, "width": 8}))
     with pytest.raises(ValueError, match="other options made its networks"):
-        checkpoint.check(contents, compose(DCGAN, R1Penalty)(**TINY, discriminator_norm="none"))
+        checkpoint.check(contents, compose(DCGAN, R1Penalty)(**{**TINY, "discriminator_norm": "instance"}))
+
+
+def test_two_tricks_with_a_loss_of_their_own_are_refused() -> None:
+    class One(GAN):
+        def generator_loss(self, real: Any, fake: Any, condition: Any) -> Any:
+            return fake.mean()
+
+    class Two(One):
+        def generator_loss(self, real: Any, fake: Any, condition: Any) -> Any:
+            return -fake.mean()
+
+    assert issubclass(compose(DCGAN, One), One)
+    with pytest.raises(ValueError, match="Two and One each have a generator_loss of their own: leave it out"):
+        compose(DCGAN, Two, One)

@@ -1,6 +1,7 @@
 """The turns of the game: who moves, what counts, what is drawn, what is felt."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -390,3 +391,44 @@ def test_conditions_not_given_are_drawn_from_the_data(tiny: Make) -> None:
 def test_no_samples_is_an_error(tiny: Make) -> None:
     with pytest.raises(ValueError, match="at least 1, got 0"):
         tiny().sample(0)
+
+
+# Stand-ins, and players with more turns
+
+
+def test_a_stand_in_plays_for_a_network_that_stays_as_it_is(tiny: Make) -> None:
+    model, other = tiny(), tiny(seed=5)
+    x = torch.randn(3, 1, 16, 16)
+    state = {name: value.clone() for name, value in model.discriminator.state_dict().items()}
+    theirs = {name: value.clone() for name, value in other.discriminator.state_dict().items()}
+    with model.standing_in(discriminator=theirs):
+        logits = model.discriminate(x)
+    assert all(torch.equal(value, state[name]) for name, value in model.discriminator.state_dict().items())
+    torch.testing.assert_close(logits, other.discriminate(x), rtol=0, atol=0)
+    assert not torch.allclose(logits, model.discriminate(x))
+    # Running statistics were those of the stand-in.
+    name = next(name for name in theirs if name.endswith("running_mean"))
+    assert torch.equal(theirs[name], other.discriminator.state_dict()[name])
+
+
+def test_a_generator_with_more_turns_counts_every_update(tiny: Make) -> None:
+    class Eager(DCGAN):
+        def players(self) -> Any:
+            discriminator, generator = super().players()
+            return discriminator, replace(generator, turns=3)
+
+    model, turns, published = Eager(**TINY), [], []
+    real_turn = GAN.take_turn
+
+    def watched(self: GAN, index: int, *args: Any, **kwargs: Any) -> Any:
+        turns.append("DG"[index])
+        return real_turn(self, index, *args, **kwargs)
+
+    model.take_turn = watched.__get__(model)
+    model.publish = lambda values: published.append((model.global_step, sorted(values)))
+    runner = fit(model, images(64), max_steps=7, log_every_n_steps=2)
+    assert "".join(turns) == "GGDGGGDGG"[: len(turns)]
+    assert runner.global_step == model.turns_taken["generator"] == 7
+    assert model.turns_taken["discriminator"] == 2
+    names = ["images_seen", "loss/discriminator", "loss/generator"]
+    assert published == [(2, ["images_seen", "loss/generator"]), (4, names), (6, names)]

@@ -90,9 +90,11 @@ def test_arrows_run_downwards_only() -> None:
         assert not {name for name in imports(path) if any(name == a or name.startswith(f"{a}.") for a in above)}, path
     for name in ("losses.py", "penalties.py", "optim.py"):
         assert not {found for found in imports(ROOT / "lit_gans" / name) if found.startswith("lit_gans")}
-    for path in sources("lit_gans/networks"):
-        ours = {found for found in imports(path) if found.startswith("lit_gans")}
-        assert all(found.startswith("lit_gans.networks") for found in ours), path
+    for floor, below in {"layers": ("layers",), "networks": ("networks", "layers")}.items():
+        allowed = tuple(f"lit_gans.{name}" for name in below)
+        for path in sources(f"lit_gans/{floor}"):
+            ours = {found for found in imports(path) if found.startswith("lit_gans")}
+            assert all(found.startswith(allowed) for found in ours), path
 
 
 def test_no_subpackage_is_forgotten() -> None:

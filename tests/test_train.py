@@ -55,6 +55,7 @@ def test_a_run_leaves_everything_in_its_folder(cli: Cli) -> None:  # noqa: F811
 
 def test_its_configuration_is_plain_and_repeats_it(cli: Cli) -> None:  # noqa: F811
     line = tiny("callbacks=checkpoints", "tricks=[r1]", "tricks.r1.r1_gamma=5", "model.generator_optimizer.lr=1e-3")
+    line.append("model.discriminator_norm=none")
     assert cli(*line).code == 0
     first = only_run()
     text = (first / "config.yaml").read_text()

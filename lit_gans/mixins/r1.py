@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lit_gans import penalties
 from lit_gans.gan import GAN
+from lit_gans.layers.coupling import check_samples_apart
 
 
 class R1Penalty(GAN):
@@ -22,7 +23,7 @@ class R1Penalty(GAN):
         rest: options of the model.
 
     Raises:
-        ValueError: if ``r1_gamma`` is negative.
+        ValueError: if ``r1_gamma`` is negative, or the discriminator couples the samples of a batch.
     """
 
     def __init__(self, *, r1_gamma: float = 10.0, **rest: Any) -> None:
@@ -30,6 +31,11 @@ class R1Penalty(GAN):
         if r1_gamma < 0:
             raise ValueError(f"r1_gamma must be at least 0, got {r1_gamma}.")
         self.r1_gamma = r1_gamma
+
+    @override
+    def check(self) -> None:
+        super().check()
+        check_samples_apart(self.discriminator, "r1")
 
     @override
     def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:

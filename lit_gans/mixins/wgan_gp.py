@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 from typing_extensions import override
 
 from lit_gans import penalties
 from lit_gans.gan import GAN
+from lit_gans.layers.coupling import check_samples_apart
 
 
 class GradientPenalty(GAN):
@@ -23,7 +23,7 @@ class GradientPenalty(GAN):
         rest: options of the model.
 
     Raises:
-        ValueError: if ``gp_weight`` is negative, or the discriminator normalises over the batch.
+        ValueError: if ``gp_weight`` is negative, or the discriminator couples the samples of a batch.
     """
 
     def __init__(self, *, gp_weight: float = 10.0, gp_one_sided: bool = False, **rest: Any) -> None:
@@ -35,11 +35,7 @@ class GradientPenalty(GAN):
     @override
     def check(self) -> None:
         super().check()
-        if any(isinstance(module, _BatchNorm) for module in self.discriminator.modules()):
-            raise ValueError(
-                "wgan_gp penalises the gradient norm of each sample alone, but batch norm in the discriminator makes "
-                "every output depend on the whole batch: set model.discriminator_norm=none (or layer, or instance)."
-            )
+        check_samples_apart(self.discriminator, "wgan_gp")
 
     @override
     def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:

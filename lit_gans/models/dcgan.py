@@ -24,7 +24,7 @@ class DCGAN(GAN):
         image_size: 16, 32, 64 or 128 pixels.
         image_channels: 1 or 3.
         width: channels of the layer next to the image at 64 pixels, for both networks.
-        generator_norm: ``batch``, ``instance``, ``layer`` or ``none``.
+        generator_norm: ``batch``, ``instance``, ``layer``, ``group`` or ``none``.
         discriminator_norm: likewise.
         num_classes: 0 for no condition; else the data's labels, in [0, num_classes), condition both networks.
         rest: options of :class:`lit_gans.GAN`.
@@ -59,17 +59,17 @@ class DCGAN(GAN):
 
     @override
     def build_discriminator(self) -> nn.Module:
-        size, channels = self.image_size, self.image_channels
+        channels, size, _ = self.discriminator_shape
         return DCGANDiscriminator(size, channels, self.width, self.discriminator_norm, self.num_classes)
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        real_logits, fake_logits = self.discriminate(real, condition), self.discriminate(fake, condition)
-        return losses.gan_discriminator_loss(real_logits, fake_logits, self.real_target)
+        real_logits, fake_logits = self.discriminator_logits(real, fake, condition)
+        return losses.gan_discriminator_loss(real_logits, fake_logits, self.real_target, self.fake_target)
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        return losses.non_saturating_generator_loss(self.discriminate(fake, condition))
+        return losses.non_saturating_generator_loss(self.generator_logits(fake, condition))
 
     @override
     def condition(self, batch: Batch) -> Tensor | None:

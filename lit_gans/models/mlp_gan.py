@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from lit_gans import losses
 from lit_gans.gan import GAN
-from lit_gans.networks.mlp import MLPDiscriminator, MLPGenerator
+from lit_gans.networks.mlp import MLPDiscriminator, MLPGenerator, initialize
 
 
 class MLPGAN(GAN):
@@ -21,7 +21,10 @@ class MLPGAN(GAN):
         sample_shape: of one sample, without N.
         generator_hidden: widths of the generator's hidden layers.
         discriminator_hidden: widths of the discriminator's hidden layers.
+        generator_norm: ``batch``, ``layer``, ``group`` or ``none``.
+        discriminator_norm: likewise.
         input_scale: the discriminator multiplies samples by it.
+        orthogonal_gain: of orthogonal initial weights, with biases 0; None for torch's own initial weights.
         rest: options of :class:`lit_gans.GAN`.
 
     Raises:
@@ -36,28 +39,37 @@ class MLPGAN(GAN):
         sample_shape: list[int] | None = None,
         generator_hidden: list[int] | None = None,
         discriminator_hidden: list[int] | None = None,
+        generator_norm: str = "none",
+        discriminator_norm: str = "none",
         input_scale: float = 1.0,
+        orthogonal_gain: float | None = None,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
         self.sample_shape = tuple(sample_shape or (2,))
         self.generator_hidden = generator_hidden or [128, 128]
         self.discriminator_hidden = discriminator_hidden or [128, 128]
-        self.input_scale = input_scale
+        self.generator_norm, self.discriminator_norm = generator_norm, discriminator_norm
+        self.input_scale, self.orthogonal_gain = input_scale, orthogonal_gain
 
     @override
     def build_generator(self) -> nn.Module:
-        return MLPGenerator(self.latent_dim, self.sample_shape or (), self.generator_hidden)
+        network = MLPGenerator(self.latent_dim, self.sample_shape or (), self.generator_hidden, self.generator_norm)
+        initialize(network, self.orthogonal_gain)
+        return network
 
     @override
     def build_discriminator(self) -> nn.Module:
-        return MLPDiscriminator(self.sample_shape or (), self.discriminator_hidden, self.input_scale)
+        shape, hidden = self.discriminator_shape, self.discriminator_hidden
+        network = MLPDiscriminator(shape, hidden, self.discriminator_norm, self.input_scale)
+        initialize(network, self.orthogonal_gain)
+        return network
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        real_logits, fake_logits = self.discriminate(real, condition), self.discriminate(fake, condition)
-        return losses.gan_discriminator_loss(real_logits, fake_logits, self.real_target)
+        real_logits, fake_logits = self.discriminator_logits(real, fake, condition)
+        return losses.gan_discriminator_loss(real_logits, fake_logits, self.real_target, self.fake_target)
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        return losses.non_saturating_generator_loss(self.discriminate(fake, condition))
+        return losses.non_saturating_generator_loss(self.generator_logits(fake, condition))

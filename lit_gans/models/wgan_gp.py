@@ -30,9 +30,9 @@ class WGANGP(GradientPenalty, DCGAN):
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        real_logits, fake_logits = self.discriminate(real, condition), self.discriminate(fake, condition)
+        real_logits, fake_logits = self.discriminator_logits(real, fake, condition)
         return losses.wasserstein_discriminator_loss(real_logits, fake_logits)
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        return losses.wasserstein_generator_loss(self.discriminate(fake, condition))
+        return losses.wasserstein_generator_loss(self.generator_logits(fake, condition))

@@ -64,7 +64,7 @@ class DCGANGenerator(nn.Module):
         image_size: 16, 32, 64 or 128 pixels.
         image_channels: 1 for grey images, 3 for colour.
         width: channels of the last hidden layer at 64 pixels.
-        norm: ``batch``, ``instance``, ``layer`` or ``none``; not on the output.
+        norm: ``batch``, ``instance``, ``layer``, ``group`` or ``none``; not on the output.
         num_classes: 0 for no condition; else ``forward`` takes labels ``(N,)`` in [0, num_classes).
 
     Raises:
@@ -102,7 +102,7 @@ class DCGANDiscriminator(nn.Module):
         image_size: 16, 32, 64 or 128 pixels.
         image_channels: 1 for grey images, 3 for colour.
         width: channels of the first layer at 64 pixels.
-        norm: ``batch``, ``instance``, ``layer`` or ``none``; not on the input layer.
+        norm: ``batch``, ``instance``, ``layer``, ``group`` or ``none``; not on the input layer.
         num_classes: 0 for no condition; else ``forward`` takes labels ``(N,)`` in [0, num_classes).
 
     Raises:

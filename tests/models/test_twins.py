@@ -56,9 +56,6 @@ def r1(discriminator: Any, real: Any, gamma: float) -> Any:
     gradients = [
         torch.autograd.grad(discriminator(real)[i], real, create_graph=True)[0].pow(2).sum() for i in range(BATCH)
     ]
-    # With batch norm D(x_i) also feels its neighbours: the penalty is then on the gradient of the batch's sum.
-    if any(isinstance(m, torch.nn.BatchNorm2d) for m in discriminator.modules()):
-        gradients = [torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)[0].pow(2).sum()]
     return gamma / 2 * sum(gradients) / BATCH
 
 
@@ -95,7 +92,7 @@ TWINS = {
     ),
     "dcgan+r1+label_smoothing": (
         compose(DCGAN, R1Penalty, OneSidedLabelSmoothing),
-        {"r1_gamma": 2.0, "smooth_target": 0.9},
+        {"r1_gamma": 2.0, "smooth_target": 0.9, **NO_BN},
         lambda d, x, g: ns_d(d, x, g, 0.9) + r1(d, x, 2.0),
         ns_g,
     ),

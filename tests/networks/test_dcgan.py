@@ -263,7 +263,7 @@ def test_normalized_over_the_right_axes(norm):
         ({"width": 0}, "width must be at least 1, got 0"),
         ({"image_channels": 0}, "image_channels must be at least 1, got 0"),
         ({"num_classes": -1}, "num_classes must be at least 0, got -1"),
-        ({"norm": "bath"}, "no normalization called 'bath'. Possible: batch, instance, layer, none"),
+        ({"norm": "bath"}, "no normalization called 'bath'. Possible: batch, instance, layer, group, none"),
     ],
 )
 def test_bad_arguments(make, arguments, message):

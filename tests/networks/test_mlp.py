@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_gans.networks.mlp import MLPDiscriminator, MLPGenerator, mlp
+from lit_gans.networks.mlp import MLPDiscriminator, MLPGenerator, initialize
 
 
 def noise(*shape, seed=0):
@@ -20,13 +20,38 @@ def by_hand(network, x):
 
 
 @pytest.mark.parametrize("hidden", [[], [5], [5, 7]])
-def test_layers(hidden):
+@pytest.mark.parametrize(
+    "make", [lambda hidden: MLPGenerator(3, (2,), hidden), lambda hidden: MLPDiscriminator((3,), hidden)]
+)
+def test_layers(make, hidden):
     torch.manual_seed(0)
-    network, x = mlp([3, *hidden, 2]), noise(8, 3)
-    linear = [(layer.in_features, layer.out_features) for layer in network if isinstance(layer, nn.Linear)]
-    assert linear == list(zip([3, *hidden], [*hidden, 2], strict=True))
-    assert sum(isinstance(layer, nn.ReLU) for layer in network) == len(hidden)
-    torch.testing.assert_close(network(x), by_hand(network, x), rtol=1e-5, atol=1e-6)
+    network, x = make(hidden), noise(8, 3)
+    linear = [(layer.in_features, layer.out_features) for layer in network.modules() if isinstance(layer, nn.Linear)]
+    assert linear == list(zip([3, *hidden], [*hidden, network.output.out_features], strict=True))
+    assert sum(isinstance(layer, nn.ReLU) for layer in network.modules()) == len(hidden)
+    torch.testing.assert_close(network(x).view(8, -1), by_hand(network, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "group"])
+def test_normalization_is_everywhere_but_at_the_ends(norm):
+    kind = {"batch": nn.BatchNorm1d, "layer": nn.GroupNorm, "group": nn.GroupNorm}[norm]
+    makes, judges = MLPGenerator(4, (2,), [32, 32], norm), MLPDiscriminator((2,), [32, 32], norm)
+    assert [type(layer) for layer in makes.hidden] == [nn.Linear, kind, nn.ReLU] * 2
+    assert [type(layer) for layer in judges.hidden] == [nn.Linear, nn.Identity, nn.ReLU, nn.Linear, kind, nn.ReLU]
+
+
+def test_orthogonal_initial_weights():
+    torch.manual_seed(0)
+    network = MLPDiscriminator((2,), [8, 8])
+    plain = network.output.weight.clone()
+    initialize(network, None)
+    assert torch.equal(network.output.weight, plain)
+    initialize(network, 0.8)
+    weight = network.hidden[3].weight
+    torch.testing.assert_close(weight @ weight.T, 0.64 * torch.eye(8), rtol=0, atol=1e-6)
+    assert all(not layer.bias.any() for layer in network.modules() if isinstance(layer, nn.Linear))
+    with pytest.raises(ValueError, match="orthogonal_gain must be above 0"):
+        initialize(network, 0.0)
 
 
 @pytest.mark.parametrize("sample_shape", [(2,), [2], (1, 8, 8), (3, 2, 2, 2)])
