@@ -16,9 +16,8 @@ from lit_gans.models import DCGAN, MLPGAN, WGANGP
 from tests.conftest import TINY, fit, images
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-SMALL: dict[str, dict[str, Any]] = {
-    "mlp_gan": {"latent_dim": 4, "sample_shape": [1, 16, 16], "generator_hidden": [16], "discriminator_hidden": [16]}
-}
+MLP = {"latent_dim": 4, "sample_shape": [1, 16, 16], "generator_hidden": [16], "discriminator_hidden": [16]}
+SMALL: dict[str, dict[str, Any]] = {"mlp_gan": MLP, "unrolled": {**MLP, "unrolled_steps": 2}}
 NO_BATCH_NORM = {"discriminator_norm": "none"}
 BASE: dict[str, dict[str, Any]] = {}
 """Settings of the model on which a trick is felt, where those without batch norm in D are not."""
@@ -36,15 +35,25 @@ def models() -> dict[str, type[GAN]]:
 
 
 TRICKS, MODELS = tricks(), models()
-OPTIONS = [(name, key) for name, options in TRICKS.items() for key in options if key != "_target_"]
+ELSEWHERE = ("_target_", "unrolled_exchange")  # the latter is felt by several processes only: tests.two_processes
+OPTIONS = [(name, key) for name, options in TRICKS.items() for key in options if key not in ELSEWHERE]
 REMEDIES = ("set model.", "use model=", "leave it out", "=null", "name it")
 """What a refusal says: a way out."""
 
-OTHER: dict[str, Any] = {}
+OTHER: dict[str, Any] = {
+    "unrolled_steps": 2,
+    **{"replay_kind": "pool", "replay_size": 2, "past_every": 2, "past_size": 1},
+}
 """Another value of an option, where half of a number or the opposite of a bool would not do."""
 
-WITH: dict[str, dict[str, Any]] = {"gp_one_sided": {"gp_weight": 1000.0}}
+WITH: dict[str, dict[str, Any]] = {
+    "gp_one_sided": {"gp_weight": 1000.0},
+    "replay_swap": {"replay_kind": "pool", "replay_size": 4},
+}
 """Settings under which an option is felt within a few batches, where the defaults of a trick are not enough."""
+
+SOON: dict[str, dict[str, Any]] = {"checkpoint_replay": {"past_every": 1, "past_probability": 0.9}}
+"""Settings of a trick that begins late by default."""
 
 
 def trick_class(name: str) -> type[GAN]:
@@ -53,7 +62,7 @@ def trick_class(name: str) -> type[GAN]:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    return {key: value for key, value in TRICKS[name].items() if key != "_target_"}
+    return {key: value for key, value in {**TRICKS[name], **SOON.get(name, {})}.items() if key != "_target_"}
 
 
 def trained(cls: type[GAN], **options: Any) -> Tensor:

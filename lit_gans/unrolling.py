@@ -1,0 +1,227 @@
+"""Optimizers that are differentiable, and what a network becomes after a few of their steps.
+
+All weights of a network are one vector ``(P,)`` here: a step is then a handful of operations, however many layers there
+are, and one tensor is what several devices exchange. Optimizers are values: a step returns the next vector and the next
+optimizer, and both know how they came about.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+"""The names of those that can be differentiated."""
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """All elements in one vector, in at least float32, without their history."""
+    vector = torch.cat([tensor.detach().flatten() for tensor in tensors])
+    return vector.float() if vector.dtype in (torch.float16, torch.bfloat16) else vector
+
+
+def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The vector's parts under the names and in the shapes of ``like``, as views."""
+    parts = torch.split(vector, [tensor.numel() for tensor in like.values()])
+    return {name: part.view(tensor.shape) for (name, tensor), part in zip(like.items(), parts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Adam:
+    """torch.optim.Adam, and AdamW if ``decoupled_weight_decay`` (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1).
+
+    Attributes:
+        mean: of the gradients so far, ``(P,)``.
+        square: of the squared gradients so far, ``(P,)``.
+        steps: taken so far.
+    """
+
+    mean: Tensor
+    square: Tensor
+    steps: int
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+    decoupled_weight_decay: bool
+
+    @classmethod
+    def read(cls, group: Mapping[str, Any], states: Sequence[Mapping[str, Any]], zeros: Tensor) -> Self:
+        """As torch's optimizer stands: its options and the states of its parameters, empty before the first step."""
+        started = bool(states[0])
+        names = ("lr", "betas", "eps", "weight_decay", "decoupled_weight_decay")
+        return cls(
+            mean=flatten(state["exp_avg"] for state in states) if started else zeros,
+            square=flatten(state["exp_avg_sq"] for state in states) if started else zeros,
+            steps=int(states[0]["step"]) if started else 0,
+            **{name: group[name] for name in names},
+        )
+
+    def step(self, parameters: Tensor, gradient: Tensor) -> tuple[Tensor, Self]:
+        """The next parameters ``(P,)`` and the next optimizer."""
+        if self.decoupled_weight_decay:
+            parameters = parameters * (1 - self.lr * self.weight_decay)
+        elif self.weight_decay:
+            gradient = gradient + self.weight_decay * parameters
+        first, second = self.betas
+        mean = torch.lerp(self.mean, gradient, 1 - first)
+        square = torch.addcmul(second * self.square, gradient, gradient, value=1 - second)
+        # Where no gradient ever came the root's slope is infinite; below the bound it is 0. eps hides the difference.
+        root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
+        steps = self.steps + 1
+        correction = math.sqrt(1 - second**steps)
+        rate = self.lr * correction / (1 - first**steps)
+        parameters = torch.addcdiv(parameters, mean, root + self.eps * correction, value=-rate)
+        return parameters, replace(self, mean=mean, square=square, steps=steps)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """torch.optim.SGD.
+
+    Attributes:
+        velocity: the momentum buffer ``(P,)``; None before the first step.
+    """
+
+    velocity: Tensor | None
+    lr: float
+    momentum: float
+    dampening: float
+    nesterov: bool
+    weight_decay: float
+
+    @classmethod
+    def read(cls, group: Mapping[str, Any], states: Sequence[Mapping[str, Any]], zeros: Tensor) -> Self:
+        """As torch's optimizer stands: its options and the states of its parameters, empty before the first step."""
+        started = states[0].get("momentum_buffer") is not None
+        names = ("lr", "momentum", "dampening", "nesterov", "weight_decay")
+        velocity = flatten(state["momentum_buffer"] for state in states) if started else None
+        return cls(velocity=velocity, **{name: group[name] for name in names})
+
+    def step(self, parameters: Tensor, gradient: Tensor) -> tuple[Tensor, Self]:
+        """The next parameters ``(P,)`` and the next optimizer."""
+        if self.weight_decay:
+            gradient = gradient + self.weight_decay * parameters
+        if not self.momentum:
+            return parameters - self.lr * gradient, self
+        before = self.velocity
+        velocity = gradient if before is None else self.momentum * before + (1 - self.dampening) * gradient
+        direction = gradient + self.momentum * velocity if self.nesterov else velocity
+        return parameters - self.lr * direction, replace(self, velocity=velocity)
+
+
+def continued(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> Adam | SGD:
+    """The differentiable optimizer that goes on where torch's stands.
+
+    Args:
+        optimizer: Adam, AdamW or SGD, with one group of parameters.
+        parameters: of the optimizer, in the order of the vector.
+    """
+    (group,) = optimizer.param_groups
+    states = [optimizer.state.get(parameter, {}) for parameter in parameters]
+    kind = SGD if isinstance(optimizer, torch.optim.SGD) else Adam
+    return kind.read(group, states, torch.zeros_like(flatten(parameters)))
+
+
+def unroll(
+    objective: Callable[[Tensor], Tensor],
+    parameters: Tensor,
+    optimizer: Adam | SGD,
+    steps: int,
+    *,
+    stop_gradient: bool = False,
+    exchange: bool = False,
+) -> Tensor:
+    """The parameters after some steps on one objective (Metz et al. 2017, arXiv 1611.02163, eq. 7 to 9).
+
+    Args:
+        objective: a scalar to minimise, of parameters ``(P,)``.
+        parameters: ``(P,)``, where the steps start.
+        optimizer: that makes them.
+        steps: how many.
+        stop_gradient: return a constant; otherwise what is returned is differentiable with respect to everything that
+            the objective is made of, second-order terms included.
+        exchange: average each gradient over the devices.
+    """
+    parameters = parameters.detach()
+    for _ in range(steps):
+        parameters.requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(parameters), parameters, create_graph=not stop_gradient)
+        with torch.set_grad_enabled(not stop_gradient):
+            parameters, optimizer = optimizer.step(parameters, averaged(gradient) if exchange else gradient)
+    return parameters
+
+
+def look_ahead(
+    objective: Callable[[Mapping[str, Tensor]], Tensor],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    steps: int,
+    **options: Any,
+) -> dict[str, Tensor]:
+    """The parameters and buffers of a network after some more steps of its optimizer; both stay as they are.
+
+    Args:
+        objective: a scalar to minimise, of parameters and buffers by name. It may change the buffers in place.
+        network: whose weights they are.
+        optimizer: as of :func:`continued`. What it does not move stays.
+        steps: how many.
+        options: of :func:`unroll`.
+    """
+    moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    start = {name: parameter for name, parameter in network.named_parameters() if id(parameter) in moved}
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+
+    def of_vector(vector: Tensor) -> Tensor:
+        return objective({**buffers, **unflatten(vector, start)})
+
+    own = list(start.values())
+    vector = unroll(of_vector, flatten(own), continued(optimizer, own), steps, **options)
+    return {**buffers, **unflatten(vector, start)}
+
+
+def averaged(gradient: Tensor) -> Tensor:
+    """The mean over the devices, if there are several; its derivative is exchanged, too."""
+    if not torch.distributed.is_initialized():
+        return gradient
+    mean: Tensor = all_reduce(gradient) / torch.distributed.get_world_size()  # type: ignore[no-untyped-call]
+    return mean
+
+
+@contextmanager
+def twice_differentiable(device: torch.device) -> Iterator[None]:
+    """Within it everything is computed in full precision, and eagerly: torch.compile cannot differentiate twice."""
+    with torch.autocast(device.type, enabled=False), torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of half precision in float32, with their history."""
+    half = (torch.float16, torch.bfloat16)
+    return {name: tensor.float() if tensor.dtype in half else tensor for name, tensor in tensors.items()}
+
+
+def check(options: Mapping[str, Any], game: type) -> None:
+    """Refuses what cannot be differentiated.
+
+    Args:
+        options: of the discriminator's optimizer.
+        game: the class that plays.
+
+    Raises:
+        ValueError: if there is no derivative of the optimizer's steps.
+    """
+    reason = None
+    if options.get("name") not in OPTIMIZERS:
+        reason = f"{options.get('name')!r} has none here: set model.discriminator_optimizer.name to adam, adamw or sgd"
+    elif any(options.get(name) for name in ("amsgrad", "maximize")):
+        reason = "amsgrad and maximize have none here: set model.discriminator_optimizer without them"
+    elif any(cls.__name__ == "WeightClipping" for cls in game.__mro__):
+        reason = "weight_clipping cuts them off, where it has none: use model=wgan_gp, or tricks.weight_clipping=null"
+    if reason is not None:
+        raise ValueError(f"unrolled needs the derivative of the discriminator's steps; {reason}, or leave it out.")
