@@ -2,10 +2,11 @@
 
 ``real_logits`` are D(x) on real samples and ``fake_logits`` D(G(z)) on generated ones, float tensors of any equal
 shape, usually ``(N,)``. Nothing here applies a sigmoid first: every logarithm is a softplus, finite at any logit.
-A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``.
+A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``. What the generator may
+look at instead comes last: the highest logits, and the distance of the discriminator's mean features.
 """
 
-from torch import Tensor
+from torch import Tensor, bfloat16, float16
 from torch.nn.functional import relu, softplus
 
 
@@ -123,3 +124,33 @@ def rahinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tens
 def rahinge_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """The discriminator's relativistic average hinge with the roles swapped."""
     return rahinge_discriminator_loss(fake_logits, real_logits)
+
+
+def highest(logits: Tensor, share: float) -> Tensor:
+    """The k highest logits, k = ``share`` of N rounded down, but at least one (Sinha et al. 2020, arXiv 2002.06224).
+
+    The gradient of the others is 0.
+
+    Args:
+        logits: ``(N,)``.
+        share: in (0, 1].
+    """
+    return logits.topk(max(1, int(share * len(logits))), dim=0).values
+
+
+def feature_distance(real_features: Tensor, fake_features: Tensor, *, squared: bool = False) -> Tensor:
+    """How far apart the mean features are (Salimans et al. 2016, arXiv 1606.03498, section 3.1).
+
+    The mean over the F features of |m_real - m_fake| (the paper's code on CIFAR-10 and SVHN), or of its square (on
+    MNIST), m the mean over samples and space.
+
+    Args:
+        real_features: ``(N, F)`` or ``(N, F, H, W)``, raw outputs of a layer of the discriminator.
+        fake_features: likewise, of as many samples or others.
+        squared: take the squares.
+    """
+    real, fake = (
+        (x.float() if x.dtype in (float16, bfloat16) else x).transpose(0, 1).flatten(1).mean(1)
+        for x in (real_features, fake_features)
+    )
+    return ((real - fake).square() if squared else (real - fake).abs()).mean()

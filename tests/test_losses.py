@@ -263,6 +263,42 @@ def test_pearson_coding_of_least_squares():
     assert losses.least_squares_generator_loss(fake, target=0.0).item() == pytest.approx(sum(f * f for f in FAKE) / 6)
 
 
+# What else the generator may look at
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 8), (8, 3)])
+def test_feature_distance_value_and_gradient(n, m, squared):
+    """Over samples and space first, then the difference, then over the features."""
+    torch.manual_seed(10 * n + m)
+    real, fake = (torch.randn(k, 5, 2, 3, dtype=torch.float64, requires_grad=True) for k in (n, m))
+    value = losses.feature_distance(real, fake, squared=squared)
+    differences = [
+        sum(real[:, f].flatten().tolist()) / (6 * n) - sum(fake[:, f].flatten().tolist()) / (6 * m) for f in range(5)
+    ]
+    expected = sum(d * d if squared else abs(d) for d in differences) / 5
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+    slopes = doubles([2 * d if squared else d / abs(d) for d in differences]) / 5
+    for gradient, size in zip(torch.autograd.grad(value, (real, fake)), (6 * n, -6 * m), strict=True):
+        torch.testing.assert_close(gradient, (slopes / size)[:, None, None].expand_as(gradient))
+
+
+def test_feature_distance_of_vectors_and_of_half_precision():
+    real, fake = torch.randn(2, 8, 5).unbind()
+    assert torch.equal(losses.feature_distance(real, fake), losses.feature_distance(real[..., None], fake[..., None]))
+    halves = real.bfloat16(), fake.bfloat16()
+    assert torch.equal(losses.feature_distance(*halves), losses.feature_distance(*(half.float() for half in halves)))
+
+
+@pytest.mark.parametrize(("n", "share", "k"), [(1, 0.5, 1), (3, 0.5, 1), (8, 0.5, 4), (8, 0.7, 5), (8, 1.0, 8)])
+def test_the_highest_logits_and_nobody_else(n, share, k):
+    logits, _ = random_logits(n)
+    chosen = losses.highest(logits.requires_grad_(), share)
+    assert chosen.tolist() == sorted(logits.tolist(), reverse=True)[:k]
+    (gradient,) = torch.autograd.grad(chosen.sum(), logits)
+    assert gradient.tolist() == [float(logit in chosen.tolist()) for logit in logits.tolist()]
+
+
 # Optima, by descending on a discriminator that is a table: one logit for each of five places
 
 
@@ -283,7 +319,7 @@ def best_logits(loss):
     return table.detach(), data / data.sum(), generated / generated.sum()
 
 
-@pytest.mark.parametrize(("a", "b"), [(0.9, 0.0), (0.9, 0.1), (0.75, 0.25)])
+@pytest.mark.parametrize(("a", "b"), [(0.9, 0.0), (0.9, 0.2), (0.75, 0.25)])
 def test_the_best_smoothed_discriminator(a, b):
     """D* = (a p_data + b p_g) / (p_data + p_g): with b = 0 it stays 0 where there is no data."""
     logits, data, generated = best_logits(lambda r, f: losses.gan_discriminator_loss(r, f, a, b))

@@ -19,7 +19,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 MLP = {"latent_dim": 4, "sample_shape": [1, 16, 16], "generator_hidden": [16], "discriminator_hidden": [16]}
 SMALL: dict[str, dict[str, Any]] = {"mlp_gan": MLP, "unrolled": {**MLP, "unrolled_steps": 2}}
 NO_BATCH_NORM = {"discriminator_norm": "none"}
-BASE: dict[str, dict[str, Any]] = {}
+BASE: dict[str, dict[str, Any]] = {"joint_batch": {"discriminator_norm": "batch"}}
 """Settings of the model on which a trick is felt, where those without batch norm in D are not."""
 
 
@@ -41,18 +41,30 @@ REMEDIES = ("set model.", "use model=", "leave it out", "=null", "name it")
 """What a refusal says: a way out."""
 
 OTHER: dict[str, Any] = {
+    **{"spectral_norm_iterations": 2, "vbn_reference": 32},
     "unrolled_steps": 2,
+    **{"mbd_kernels": 8, "mbd_dims": 2, "mbstd_group": 4, "pac_samples": 4, "top_k_every": 2},
+    **{"fm_norm": "l2", "fm_layer": "stages.0", "smooth_fake_target": 0.1},
+    **{"ada_target": -1.0, "ada_interval": 2, "ada_images": 50, "cr_fake_weight": 10.0},
+    **{"diff_augment_policy": ["cutout"], "noise_updates": 3},
     **{"replay_kind": "pool", "replay_size": 2, "past_every": 2, "past_size": 1},
 }
 """Another value of an option, where half of a number or the opposite of a bool would not do."""
 
 WITH: dict[str, dict[str, Any]] = {
+    "spectral_norm_discriminator": {"spectral_norm_generator": True},
     "gp_one_sided": {"gp_weight": 1000.0},
     "replay_swap": {"replay_kind": "pool", "replay_size": 4},
 }
 """Settings under which an option is felt within a few batches, where the defaults of a trick are not enough."""
 
-SOON: dict[str, dict[str, Any]] = {"checkpoint_replay": {"past_every": 1, "past_probability": 0.9}}
+SOON: dict[str, dict[str, Any]] = {
+    "ada": {"ada_start": 0.5, "ada_interval": 1, "ada_images": 100},
+    "instance_noise": {"noise_updates": 8},
+    "checkpoint_replay": {"past_every": 1, "past_probability": 0.9},
+    "label_flipping": {"label_flip_probability": 0.5},
+    "top_k": {"top_k_every": 1, "top_k_decay": 0.7},
+}
 """Settings of a trick that begins late by default."""
 
 

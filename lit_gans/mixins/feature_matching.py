@@ -1,0 +1,84 @@
+"""Feature matching: Improved Techniques for Training GANs (Salimans et al., NeurIPS 2016, arXiv 1606.03498)."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from typing_extensions import override
+
+from lit_gans import losses
+from lit_gans.gan import GAN
+from lit_gans.layers.capture import captured
+
+
+class FeatureMatching(GAN):
+    """The generator minimises w |E f(x) - E f(G(z))|, f what a layer of the discriminator finds (section 3.1).
+
+    Instead of its loss, or besides; the discriminator plays on as it did. Each mean is over the batch of one device, or
+    of its part, and over space, so that several devices are not quite one with the whole batch. Where the discriminator
+    looks ahead (``unrolled``) the mean of the real samples depends on the generator, too, and is differentiated. The
+    discriminator sees the real samples once more in the generator's turn, in training mode; batch norm keeps account of
+    them there as of the fakes.
+
+    Args:
+        fm_replace: take the term for the loss, as in the paper; otherwise it is added to the loss.
+        fm_weight: w, above 0.
+        fm_norm: ``l1`` for the mean of |m_real - m_fake|, ``l2`` for that of its square.
+        fm_layer: the name of the layer in the discriminator whose output f is; None for the input of the last layer.
+        rest: options of the model.
+
+    Raises:
+        ValueError: if an option is out of its range, or the discriminator has no such layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        fm_replace: bool = True,
+        fm_weight: float = 1.0,
+        fm_norm: str = "l1",
+        fm_layer: str | None = None,
+        **rest: Any,
+    ) -> None:
+        super().__init__(**rest)
+        if fm_weight <= 0:
+            raise ValueError(f"fm_weight must be above 0, got {fm_weight}.")
+        if fm_norm not in ("l1", "l2"):
+            raise ValueError(f"fm_norm must be 'l1' or 'l2', got {fm_norm!r}.")
+        self.fm_replace, self.fm_weight, self.fm_norm, self.fm_layer = fm_replace, fm_weight, fm_norm, fm_layer
+
+    @override
+    def check(self) -> None:
+        super().check()
+        layers = [name for name, module in self.discriminator.named_modules() if _has_output(name, module)]
+        if (self.fm_layer or "output") not in layers or self.fm_layer == "":
+            raise ValueError(
+                f"The discriminator has no layer called {self.fm_layer or 'output'!r} for feature_matching: set "
+                f"tricks.feature_matching.fm_layer to one of {', '.join(layers)}, or leave it out."
+            )
+
+    def features(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """f: ``(N, F)`` or ``(N, F, H, W)``."""
+        layer = self.discriminator.get_submodule(self.fm_layer or "output")
+        with captured(layer, inputs=self.fm_layer is None) as seen:
+            self.discriminate(x, condition)
+        return seen[-1]
+
+    def matching(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """The weighted term."""
+        features = self.features(real, condition), self.features(fake, condition)
+        return self.fm_weight * losses.feature_distance(*features, squared=self.fm_norm == "l2")
+
+    @override
+    def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        loss = self.matching if self.fm_replace else super().generator_loss
+        return loss(real, fake, condition)
+
+    @override
+    def generator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        others = super().generator_penalty(real, fake, condition)
+        return others if self.fm_replace else others + self.matching(real, fake, condition)
+
+
+def _has_output(name: str, module: nn.Module) -> bool:
+    """Whether a module of the discriminator is called in a forward pass, on samples."""
+    return bool(name) and "parametrizations" not in name and not isinstance(module, nn.ModuleList)

@@ -1,0 +1,116 @@
+"""Feature matching in the game: against plain loops, at any layer, under unrolling, beside other objectives."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from lit_gans import compose
+from lit_gans.mixins import FeatureMatching, PacGAN, Relativistic, Unrolled
+from lit_gans.models import DCGAN, MLPGAN
+from tests.conftest import TINY, fit, images
+from tests.mixins.twin import check_twin
+
+Matching = compose(DCGAN, FeatureMatching)
+
+
+def mean_features(discriminator: Any, x: Tensor, layer: str | None) -> Tensor:
+    """Of the last layer's input, or of the second convolution itself, which a leaky ReLU follows in place."""
+    if layer == "stages.1.0":
+        x = discriminator.stages[1][0](discriminator.stages[0](x))
+    else:
+        for stage in discriminator.stages:
+            x = stage(x)
+    n, _, height, width = x.shape
+    return sum(x[i, :, a, b] for i in range(n) for a in range(height) for b in range(width)) / (n * height * width)
+
+
+@pytest.mark.parametrize("n_critic", [1, 2])
+@pytest.mark.parametrize("layer", [None, "stages.1.0"])
+@pytest.mark.parametrize(("replace", "norm", "weight"), [(True, "l1", 1.0), (True, "l2", 30.0), (False, "l1", 3.0)])
+def test_equals_a_plain_loop(replace: bool, norm: str, weight: float, layer: str | None, n_critic: int) -> None:
+    def g_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+        difference = mean_features(discriminator, real, layer) - mean_features(discriminator, fake, layer)
+        term = weight * (difference.abs() if norm == "l1" else difference**2).sum() / len(difference)
+        return term if replace else term + softplus(-discriminator(fake)).mean()
+
+    options = {"fm_replace": replace, "fm_norm": norm, "fm_weight": weight, "fm_layer": layer}
+    model = Matching(**TINY, **options, n_critic=n_critic, discriminator_norm="none" if layer else "batch").double()
+    check_twin(model, n_critic, g_loss=g_loss)
+
+
+def test_the_real_mean_is_no_constant_where_the_discriminator_looks_ahead() -> None:
+    """The gradient of a whole unrolled turn is that of finite differences, for a step of the discriminator ahead."""
+    sizes = {"latent_dim": 2, "sample_shape": [2], "generator_hidden": [3], "discriminator_hidden": [4]}
+    sgd = {"name": "sgd", "lr": 0.5}
+    model = compose(MLPGAN, FeatureMatching, Unrolled)(
+        **sizes, unrolled_steps=1, fm_norm="l2", discriminator_optimizer=sgd
+    ).double()
+    points = [{"image": point} for point in torch.randn(16, 2, dtype=torch.double)]
+    fit(model, points, 8, max_steps=1, precision="64-true")
+    batch = {"image": torch.stack([point["image"] for point in points[8:]])}
+
+    def objective() -> Tensor:
+        torch.manual_seed(0)
+        with model.frozen_but(1):
+            return model.generator_objective(batch)["loss/generator"]
+
+    weight = model.generator.output.weight
+    (gradient,) = torch.autograd.grad(objective(), weight)
+    for index in ((0, 0), (1, 2)):
+        values = []
+        for change in (1e-5, -1e-5):
+            with torch.no_grad():
+                weight[index] += change
+            values.append(float(objective().detach()))
+            with torch.no_grad():
+                weight[index] -= change
+        assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
+
+
+def test_the_term_is_logged_where_it_belongs() -> None:
+    batch = {"image": torch.randn(8, 1, 16, 16), "fake": torch.randn(8, 1, 16, 16, requires_grad=True)}
+    plain = DCGAN(**TINY).generator_objective(batch)
+    replaced = Matching(**TINY).generator_objective(batch)
+    added = Matching(**TINY, fm_replace=False, fm_weight=2.0).generator_objective(batch)
+    assert float(replaced["penalty/generator"]) == 0
+    torch.testing.assert_close(added["loss/generator"], plain["loss/generator"])
+    torch.testing.assert_close(added["penalty/generator"], 2 * replaced["loss/generator"])
+
+
+@pytest.mark.parametrize("order", [(FeatureMatching, PacGAN), (PacGAN, FeatureMatching)])
+def test_features_of_packs_are_matched(order: tuple[type, ...]) -> None:
+    model = compose(MLPGAN, *order)(latent_dim=4, sample_shape=[1, 16, 16], discriminator_hidden=[8])
+    x = torch.randn(8, 1, 16, 16)
+    assert model.features(x, None).shape == (4, 8)
+    fit(model, images(16), max_epochs=1)
+
+
+def test_an_unknown_layer_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no layer called 'stages\.9' .* to one of stages\.0, stages\.0\.0, "):
+        Matching(**TINY, fm_layer="stages.9")
+    with pytest.raises(ValueError, match="no layer called 'stages' "):  # a list of layers has no output
+        Matching(**TINY, fm_layer="stages")
+    with pytest.raises(ValueError, match="no layer called"):
+        Matching(**TINY, fm_layer="")
+
+
+def test_a_discriminator_without_a_last_layer_needs_the_name_of_one() -> None:
+    class Own(DCGAN):
+        def build_discriminator(self) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(256, 4), nn.Linear(4, 1))
+
+    with pytest.raises(ValueError, match=r"no layer called 'output' .* one of 0, 1, 2, or leave it out"):
+        compose(Own, FeatureMatching)(**TINY)
+    assert compose(Own, FeatureMatching)(**TINY, fm_layer="1").fm_layer == "1"
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="fm_weight must be above 0, got 0"):
+        Matching(**TINY, fm_weight=0)
+    with pytest.raises(ValueError, match="fm_norm must be 'l1' or 'l2', got 'l3'"):
+        Matching(**TINY, fm_norm="l3")
+    with pytest.raises(ValueError, match="each have a generator_loss of their own: leave it out"):
+        compose(DCGAN, FeatureMatching, Relativistic)
