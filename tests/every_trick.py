@@ -1,0 +1,90 @@
+"""Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
+
+usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from lit_gans import GAN, compose
+from lit_gans.data import Digits
+from lit_gans.models import DCGAN
+from tests.conftest import TINY, trainer
+from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, TRICKS, WITH, options_of, trick_class
+from tests.resume import differences
+
+BATCHES, STOP, BATCH = 6, 3, 16
+
+
+class Save(Callback):
+    """Saves a checkpoint after the batch STOP, on all ranks together."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        if pl_module.batches_seen == STOP:
+            trainer.save_checkpoint(self.path, weights_only=False)
+
+
+def made(name: str) -> GAN:
+    """A DCGAN with the trick, its options such that they are felt."""
+    options = options_of(name)
+    for key in options:
+        options |= WITH.get(key, {})
+    return compose(DCGAN, trick_class(name))(**{**TINY, **NO_BATCH_NORM, **BASE.get(name, {}), **options})
+
+
+def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback) -> dict[str, Any]:
+    """The state of a run of BATCHES batches, as a checkpoint would hold it."""
+    model = made(name)
+    runner = trainer(
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        limit_train_batches=BATCHES,
+        max_epochs=1,
+        callbacks=list(callbacks),
+    )
+    runner.fit(model, datamodule=Digits(batch_size=BATCH, image_size=16), ckpt_path=ckpt_path, weights_only=True)
+    state: dict[str, Any] = {}
+    model.on_save_checkpoint(state)
+    assert model.batches_seen == BATCHES
+    return {
+        "weights": {key: value.clone() for key, value in model.state_dict().items()},
+        "optimizers": [optimizer.state_dict()["state"] for optimizer in runner.optimizers],
+        "rest": state,
+        "updates": runner.global_step,
+    }
+
+
+def digest(weights: dict[str, Tensor]) -> str:
+    """Equal for equal weights."""
+    found = hashlib.blake2b()
+    for name in sorted(weights):
+        found.update(weights[name].contiguous().flatten().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def main(devices: int, folder: Path, names: list[str]) -> dict[str, Any]:
+    """What differs between the run that never stopped and the resumed one, and the final weights' digest, by trick."""
+    found: dict[str, Any] = {}
+    for name in names:
+        path = folder / f"{name}-{devices}.ckpt"
+        straight = run(name, devices, None, Save(path))
+        resumed = run(name, devices, path)
+        found[name] = {"differences": differences(straight, resumed), "weights": digest(straight["weights"])}
+    return found
+
+
+if __name__ == "__main__":
+    devices, folder = int(sys.argv[1]), Path(sys.argv[2])
+    found = main(devices, folder, sys.argv[3:] or list(TRICKS))
+    (folder / f"rank{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(found))
