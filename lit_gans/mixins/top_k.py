@@ -13,7 +13,6 @@ from typing_extensions import override
 from lit_gans import losses
 from lit_gans.gan import GAN
 from lit_gans.mixins.feature_matching import FeatureMatching
-from lit_gans.mixins.relativistic import Relativistic
 
 
 class TopK(GAN):
@@ -46,10 +45,10 @@ class TopK(GAN):
     @override
     def check(self) -> None:
         super().check()
-        if isinstance(self, Relativistic):
+        if any(cls.__name__ in ("Relativistic", "R3GAN") for cls in type(self).__mro__):
             raise ValueError(
-                "relativistic compares every fake with real samples, and top_k leaves some fakes out: name one of the "
-                "two, or set tricks.top_k=null."
+                "A relativistic loss compares every fake with real samples, and top_k leaves some fakes out: name one "
+                "of the two, or set tricks.top_k=null."
             )
         if isinstance(self, FeatureMatching) and self.fm_replace:
             raise ValueError(

@@ -60,6 +60,22 @@ def test_as_often_as_asked_for_and_in_pairs() -> None:
     assert float(flipped.double().mean()) == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / 4000) ** 0.5)
 
 
+def test_a_sample_with_several_logits_is_flipped_whole() -> None:
+    class Several(MLPGAN):
+        def discriminate(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+            return x.flatten(1)
+
+    model = compose(Several, LabelFlipping)(label_flip_probability=0.5)
+    real, fake = torch.randn(2, 64, 2).unbind()
+    as_real, as_fake = model.discriminator_logits(real, fake, None)
+    flipped = (as_real == fake).all(1)
+    assert 0 < int(flipped.sum()) < 64
+    torch.testing.assert_close(
+        as_real, torch.stack([f if x else r for r, f, x in zip(real, fake, flipped, strict=True)])
+    )
+    torch.testing.assert_close(as_fake, real + fake - as_real)
+
+
 def test_the_expected_loss_is_the_mixture() -> None:
     """With flips p the mean loss is (1 - p) L(real, fake) + p L(fake, real)."""
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ from lit_gans import GAN, compose
 from lit_gans.mixins import OneSidedLabelSmoothing, Relativistic
 from lit_gans.models import DCGAN, WGANGP
 from tests.conftest import TINY, fit, images
-from tests.mixins.twin import check_twin
+from tests.mixins.twin import check_looked_ahead, check_twin
 
 
 def loss(first: Tensor, second: Tensor, average: bool) -> Tensor:
@@ -54,6 +54,11 @@ def test_in_the_generators_turn_real_samples_are_constants() -> None:
 
     fit(compose(Spy, Relativistic)(**TINY), images(8), max_epochs=1)
     assert [logits.requires_grad for logits in seen] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_real_samples_are_no_constants_where_the_discriminator_looks_ahead(average: bool) -> None:
+    check_looked_ahead(Relativistic, relativistic_average=average)
 
 
 @pytest.mark.parametrize("order", [(OneSidedLabelSmoothing, Relativistic), (Relativistic, OneSidedLabelSmoothing)])

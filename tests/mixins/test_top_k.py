@@ -76,7 +76,7 @@ def test_a_resumed_run_goes_on_with_the_same_k(tmp_path: Path) -> None:
 
 def test_what_has_no_meaning_is_refused() -> None:
     for order in ((TopK, Relativistic), (Relativistic, TopK)):
-        with pytest.raises(ValueError, match=r"relativistic compares .* set tricks\.top_k=null"):
+        with pytest.raises(ValueError, match=r"relativistic loss compares .* set tricks\.top_k=null"):
             compose(DCGAN, *order)(**TINY)
     for order in ((TopK, FeatureMatching), (FeatureMatching, TopK)):
         with pytest.raises(ValueError, match=r"fm_replace=false, or tricks\.top_k=null"):

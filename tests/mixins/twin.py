@@ -4,10 +4,13 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_gans import GAN
+from lit_gans import GAN, compose
+from lit_gans.mixins import Unrolled
+from lit_gans.models import MLPGAN
 from tests.conftest import fit, images
 from tests.models.test_twins import BATCH, BATCHES, ns_d, ns_g
 
@@ -62,3 +65,35 @@ def check_twin(
         for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10, msg=lambda m, name=name: f"{name}: {m}")
     assert all((parameter - before[name]).abs().max() > 1e-5 for name, parameter in model.named_parameters())
+
+
+def check_looked_ahead(trick: type[GAN], **options: Any) -> None:
+    """Unrolled, the generator's gradient is that of finite differences, for a step of the discriminator ahead.
+
+    So nothing is taken for a constant that depends on the generator by way of that step.
+    """
+    torch.manual_seed(0)
+    sizes = {"latent_dim": 2, "sample_shape": [2], "generator_hidden": [3], "discriminator_hidden": [4]}
+    sgd = {"name": "sgd", "lr": 0.5}
+    cls = compose(MLPGAN, trick, Unrolled)
+    model = cls(**sizes, **options, unrolled_steps=1, discriminator_optimizer=sgd).double()
+    points = [{"image": point} for point in torch.randn(16, 2, dtype=torch.double)]
+    fit(model, points, 8, max_steps=1, precision="64-true")
+    batch = {"image": torch.stack([point["image"] for point in points[8:]])}
+
+    def objective() -> Tensor:
+        torch.manual_seed(0)
+        with model.frozen_but(1):
+            return model.generator_objective(batch)["loss/generator"]
+
+    weight = model.generator.output.weight
+    (gradient,) = torch.autograd.grad(objective(), weight)
+    for index in ((0, 0), (1, 2)):
+        values = []
+        for change in (1e-5, -2e-5):
+            with torch.no_grad():
+                weight[index] += change
+            values.append(float(objective().detach()))
+        with torch.no_grad():
+            weight[index] += 1e-5
+        assert float(gradient[index]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6)
