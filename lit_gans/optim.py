@@ -78,7 +78,10 @@ def build_schedule(options: Mapping[str, Any], optimizer: torch.optim.Optimizer,
     length = given.get("updates", max_updates)
     if name in ("linear", "cosine") and length < 1:
         raise ValueError(f"The schedule {name!r} must know its length: set its `updates` or trainer.max_steps.")
-    return LambdaLR(optimizer, _rate(name, length, given))
+    schedule = LambdaLR(optimizer, _rate(name, length, given))
+    # Updates are counted whoever made them: torch would warn where a player's own first step comes later.
+    optimizer._opt_called = True  # type: ignore[attr-defined]
+    return schedule
 
 
 def _rate(name: str, length: float, given: Mapping[str, float]) -> Callable[[int], float]:

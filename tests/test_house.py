@@ -68,7 +68,8 @@ def test_files_and_functions_are_short(path: Path) -> None:
 
 def test_models_and_mixins_are_short() -> None:
     long_models = [path.name for path in sources("lit_gans/models") if logical_lines(path.read_text()) > 150]
-    long_mixins = [path.name for path in sources("lit_gans/mixins") if logical_lines(path.read_text()) > 40]
+    mixins = [path for path in sources("lit_gans/mixins") if path.name != "__init__.py"]
+    long_mixins = [path.name for path in mixins if logical_lines(path.read_text()) > 40]
     assert long_models + long_mixins == []
     assert len((ROOT / "lit_gans/models/dcgan.py").read_text().splitlines()) <= 90
     assert logical_lines((ROOT / "lit_gans/models/dcgan.py").read_text()) <= 80

@@ -36,6 +36,7 @@ def plain_loop(model: GAN, n_critic: int, d_loss: Callable[..., Any], g_loss: Ca
         d_loss(discriminator, real, fake.detach()).backward()
         optimizer_d.step()
         if last:
+            torch.manual_seed(model.key("generator", i // n_critic, 0))
             optimizer_g.zero_grad()
             g_loss(discriminator, fake).backward()
             optimizer_g.step()
