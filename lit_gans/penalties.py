@@ -3,9 +3,10 @@
 ``critic`` maps samples ``(N, ...)`` to one logit each, ``(N,)``. Samples may have any trailing shape. Every norm and
 every mixing weight belongs to one sample. Results are scalars, differentiable with respect to the critic's parameters,
 computed in at least float32 even inside autocast, and without the weight in front (the papers' lambda or gamma).
+Two are no penalties on a gradient: ``consistency`` is on logits, ``historical`` on a player's weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -99,3 +100,30 @@ def dragan(critic: Critic, real: Tensor) -> Tensor:
     real = _constant(real)
     perturbed = real + 0.5 * real.std(correction=0) * torch.rand_like(real)
     return _distance_to_one(_norm(_squared_gradient_norm(critic, _mix(real, perturbed))), one_sided=False)
+
+
+def consistency(critic: Critic, samples: Tensor, augment: Callable[[Tensor], Tensor]) -> Tensor:
+    """E(D(T(x)) - D(x))^2 (CR: Zhang et al. 2020, arXiv 1910.12027; bCR, on fakes too: arXiv 2002.04724).
+
+    Neither of the two logits is a constant.
+
+    Args:
+        critic: maps ``(N, ...)`` to ``(N,)``.
+        samples: ``(N, ...)``.
+        augment: T, from samples to samples.
+    """
+    samples = samples.detach()
+    return (critic(augment(samples)) - critic(samples)).square().mean()
+
+
+def historical(weights: Mapping[str, Tensor], means: Mapping[str, Tensor]) -> Tensor:
+    """||theta - mean||^2, theta all weights in one vector (Salimans et al. 2016, arXiv 1606.03498, section 3.3).
+
+    The means are constants. Without any the penalty is 0.
+
+    Args:
+        weights: of any shapes, by name.
+        means: of the weights of some of these names, over the past.
+    """
+    squares = ((weights[name] - mean.detach()).square().sum() for name, mean in means.items())
+    return sum(squares, torch.zeros(()))
