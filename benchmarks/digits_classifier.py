@@ -47,16 +47,19 @@ def varied(images: Tensor) -> Tensor:
     return (images + 0.1 * torch.rand(n, 1, 1, 1) * torch.randn_like(images)).clamp(-1, 1)
 
 
+def blended(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image mixed with another one, and the probabilities ``(N, 10)`` that it should get."""
+    weight, other = torch.distributions.Beta(MIXUP, MIXUP).sample((len(images), 1)), torch.randperm(len(images))
+    target = one_hot(labels, 10).float()
+    x = weight[..., None, None] * images + (1 - weight[..., None, None]) * images[other]
+    return x, weight * target + (1 - weight) * target[other]
+
+
 def batch_of(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """A random batch and the probabilities ``(N, 10)`` that it should get."""
     chosen = torch.randint(len(images), (BATCH,))
     size, way = SIZES[int(torch.randint(len(SIZES), ()))], WAYS[int(torch.randint(len(WAYS), ()))]
-    x, target = varied(enlarged(images[chosen], size, way)), one_hot(labels[chosen], 10).float()
-    weight = torch.distributions.Beta(MIXUP, MIXUP).sample((BATCH, 1))
-    other = torch.randperm(BATCH)
-    x = weight[..., None, None] * x + (1 - weight[..., None, None]) * x[other]
-    target = weight * target + (1 - weight) * target[other]
-    return x, target
+    return blended(varied(enlarged(images[chosen], size, way)), labels[chosen])
 
 
 def train(images: Tensor, labels: Tensor, epochs: int) -> DigitsClassifier:

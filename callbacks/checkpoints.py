@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from typing_extensions import override
 
+from lit_gans.callbacks.finite import broken_players
 from lit_gans.callbacks.images import aside
 
 
@@ -22,7 +23,8 @@ class Checkpoints(Checkpoint):
     update is known; ``last.ckpt``, the newest; ``best.ckpt``, the best score's, saved whenever a score is the best so
     far. Each file is written aside and renamed, so a run that is killed never leaves half a one under a name of these.
     A run that ends, or is interrupted between two batches (by SIGTERM always), brings ``last.ckpt`` up to date; one
-    interrupted within a batch, with its weights half moved, writes ``interrupted.ckpt`` instead.
+    interrupted within a batch, with its weights half moved, writes ``interrupted.ckpt`` instead. A model whose weights
+    hold NaN or infinity is never saved: the last good one stays.
 
     Args:
         every: generator updates between two checkpoints.
@@ -46,7 +48,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.folder = Path()
         self.step = self.batches_saved = 0
-        self.running = self.within_batch = False
+        self.running = self.within_batch = self.refused = False
         self._score_seen: Any = None
 
     # When
@@ -58,7 +60,7 @@ class Checkpoints(Checkpoint):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.step, self.batches_saved = trainer.global_step, pl_module.batches_seen
-        self.running, self.within_batch = True, False
+        self.running, self.within_batch, self.refused = True, False, False
         if trainer.is_global_zero:
             for part in self.folder.glob(".*.ckpt.part"):  # of a run that was killed while it wrote
                 part.unlink()
@@ -78,7 +80,7 @@ class Checkpoints(Checkpoint):
     @override
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._save(trainer, pl_module, due=False)
-        if pl_module.batches_seen != self.batches_saved:
+        if pl_module.batches_seen != self.batches_saved and self._is_good(trainer, pl_module):
             self._write(trainer, "last.ckpt")
         trainer.strategy.barrier()  # fit returns on every rank when the files are there
         self.running = False
@@ -93,6 +95,8 @@ class Checkpoints(Checkpoint):
             return
         name = "interrupted.ckpt" if self.within_batch else "last.ckpt"
         try:
+            if not self._is_good(trainer, pl_module):
+                return
             self._write(trainer, name)
         except Exception as error:
             rank_zero_warn(f"{name} could not be written: {type(error).__name__}: {error}")
@@ -106,7 +110,7 @@ class Checkpoints(Checkpoint):
         """A numbered checkpoint if one is due or the score is the best so far."""
         score = self._new_score(trainer)
         best = score is not None and self._beats(score)
-        if not (due or best):
+        if not (due or best) or not self._is_good(trainer, model):
             return
         shown = "" if score is None else f"-{(self.monitor or '').replace('/', '_')}_{score:.4g}"
         name = f"update_{trainer.global_step:06d}{shown}.ckpt"
@@ -121,6 +125,14 @@ class Checkpoints(Checkpoint):
                 _link(self.folder / name, self.folder / "best.ckpt")
         self.batches_saved = model.batches_seen
         self._prune(trainer)
+
+    def _is_good(self, trainer: Trainer, model: Any) -> bool:
+        """Whether a checkpoint of the model is worth more than the last one."""
+        broken = bool(broken_players(model))
+        if broken and not self.refused:
+            self.refused = True
+            rank_zero_warn(f"Nothing is saved from update {trainer.global_step} on: there is NaN or infinity in it.")
+        return not broken
 
     def _new_score(self, trainer: Trainer) -> float | None:
         """The monitored score, if it was published since the last look and is a number."""

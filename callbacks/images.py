@@ -10,10 +10,14 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import pad
 
 GAP, WHITE = 2, 255
 MIN_WIDTH = 512
 MAX_FRAMES, MAX_GIF_WIDTH = 100, 768
+Frame = tuple[float, float, float, float]
+"""Left, right, bottom, top."""
+CELLS = 230  # of a density, along each side: two pixels each
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -58,36 +62,74 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     return Image.fromarray((sheet[0] if len(sheet) == 1 else sheet.permute(1, 2, 0)).contiguous().numpy())
 
 
-def scatter(fake: Tensor | None, real: Tensor | None = None) -> Image.Image:
-    """Points in the plane, the real ones grey behind the coloured fakes; the real ones, if any, fix the frame.
+def plane(fake: Tensor | None, real: Tensor | None = None, centres: Tensor | None = None) -> Image.Image:
+    """Points in the plane: on the left their density with the true centres in it, on the right the points themselves.
+
+    The density is a sum of Gaussians as wide as a hundredth of the frame, shown by the square root. The real points, if
+    any, are grey behind the coloured fakes, fix the frame, and set the scale: the darkest shade is their own highest
+    density, and all above it.
 
     Args:
-        fake: ``(N, 2)``.
-        real: ``(M, 2)``.
+        fake: ``(N, 2)``, or ``(N, 1)`` for points on a line.
+        real: ``(M, 2)`` or ``(M, 1)``; what is shown if there is no ``fake``.
+        centres: of the true modes, ``(K, 2)`` or ``(K, 1)``.
 
     Returns:
-        An RGB picture of 512 by 512 pixels.
+        An RGB picture of 1024 by 512 pixels.
     """
     # Imported late: it takes half a second, and only points need it. The figure is not pyplot's, so no state is shared.
+    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.12, 5.12), dpi=100)
-    axes = figure.add_axes((0.08, 0.06, 0.9, 0.9))
-    layers = [(real, "#b8b8b8", 1.0), (fake, "#d1495b", 0.7)]
-    clouds = [
-        (points.detach().cpu().float().nan_to_num(), colour, alpha)
-        for points, colour, alpha in layers
-        if points is not None
-    ]
-    low, high = clouds[0][0].amin(0), clouds[0][0].amax(0)
-    reach = 0.7 * float((high - low).max()) or 1.0
-    x, y = ((low + high) / 2).tolist()
-    axes.set(xlim=(x - reach, x + reach), ylim=(y - reach, y + reach))
-    for points, colour, alpha in clouds:
-        axes.scatter(points[:, 0].numpy(), points[:, 1].numpy(), s=6, c=colour, alpha=alpha, linewidths=0)
+    figure = Figure(figsize=(10.24, 5.12), dpi=100)
+    density, scatter = (figure.add_axes((edge, 0.06, 0.45, 0.9)) for edge in (0.04, 0.54))
+    clouds = [flat(points) for points in (real, fake) if points is not None]
+    frame = window(clouds[0])
+    scale = PowerNorm(0.5, 0, float(heat(clouds[0], frame).max()))
+    shades = heat(clouds[-1], frame).numpy()
+    density.imshow(shades, "Greens", scale, interpolation="nearest", extent=frame, origin="lower")
+    density.set(xticks=[], yticks=[])
+    if centres is not None:
+        x, y = flat(centres).numpy().T
+        density.scatter(x, y, s=60, facecolors="none", edgecolors="#b8b8b8", linewidths=0.8)
+    scatter.set(xlim=frame[:2], ylim=frame[2:])
+    for points, colour, alpha in ((real, "#b8b8b8", 1.0), (fake, "#d1495b", 0.7)):
+        if points is not None:
+            x, y = flat(points).numpy().T
+            scatter.scatter(x, y, s=6, c=colour, alpha=alpha, linewidths=0)
     pixels = io.BytesIO()
     figure.savefig(pixels, format="png")
     return Image.open(pixels).convert("RGB")
+
+
+def flat(points: Tensor) -> Tensor:
+    """Points on a line or in the plane as ``(N, 2)`` float32 on the CPU, NaN at 0."""
+    return pad(points.detach().cpu().float().nan_to_num(), (0, 2 - points.shape[1]))
+
+
+def window(points: Tensor) -> Frame:
+    """A square around points ``(N, 2)``, with room at its sides."""
+    low, high = points.amin(0), points.amax(0)
+    reach = 0.7 * float((high - low).max()) or 1.0
+    x, y = ((low + high) / 2).tolist()
+    return x - reach, x + reach, y - reach, y + reach
+
+
+def heat(points: Tensor, frame: Frame) -> Tensor:
+    """The mean density of points ``(N, 2)`` at 230 by 230 places of a frame, the lowest row first.
+
+    Args:
+        points: anywhere.
+        frame: of the places.
+    """
+    left, right, bottom, top = frame
+    width = (right - left) / 100
+    columns, rows = torch.linspace(left, right, CELLS), torch.linspace(bottom, top, CELLS)
+    across, along = (
+        torch.exp(-((places[:, None] - points[:, axis]) / width).square() / 2)
+        for axis, places in enumerate((columns, rows))
+    )
+    return along @ across.T / len(points)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lit_gans import GAN
+from lit_gans.callbacks.draws import drawn
 from lit_gans.callbacks.ema import averaged
 from lit_gans.callbacks.images import to_uint8
 from lit_gans.data.base import DataModule
@@ -144,15 +145,9 @@ class GenerativeMetrics(Callback):
         self.best = min(self.best or self.last, self.last)
 
     def _fake_features(self, trainer: Trainer, model: GAN, extractor: FeatureExtractor) -> Tensor:
-        """Features ``(N, D)`` of this process's part of the images: whole batches, each drawn under its own key."""
-        size = max(1, min(self.batch_size, self.num_samples // trainer.world_size))
-        starts = torch.arange(0, self.num_samples, size).tensor_split(trainer.world_size)[trainer.global_rank]
-        features = []
-        for start in starts.tolist():
-            n = min(size, self.num_samples - start)
-            images = model.keyed(partial(model.sample, n), "metrics", trainer.global_step, start)
-            features.append(extractor(to_uint8(images).to(self.device)))
-        return torch.cat(features)
+        """Features ``(N, D)`` of this process's part of the images."""
+        batches = drawn(trainer, model, self.num_samples, self.batch_size, "metrics", trainer.global_step)
+        return torch.cat([extractor(to_uint8(images).to(self.device)) for images in batches])
 
     def _real_statistics(self, trainer: Trainer, extractor: FeatureExtractor) -> Statistics:
         data, strategy = _data_of(trainer), trainer.strategy

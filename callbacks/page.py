@@ -19,8 +19,10 @@ from lit_gans.callbacks.progress import clock
 FRAMES = 40
 PICTURES_BYTES = 5_000_000
 COUNTERS = ("images_seen", "epoch", STEP)
-NOT_SCORES = ("loss", "penalty", "lr")
-HIGHER_IS_BETTER = ("accuracy", "coverage", "density", "is", "modes", "precision", "recall")
+NOT_SCORES = ("loss", "penalty", "lr", "watch")
+GRADIENTS = "watch/gradient_norm"
+HIGHER_IS_BETTER = ("accuracy", "coverage", "density", "is", "precision", "recall")
+MODES_TO_RAISE = ("modes/captured", "modes/confident", "modes/high_quality")
 
 Curves = dict[str, list[tuple[float, float]]]
 
@@ -103,7 +105,8 @@ def _tiles(summary: Summary, curves: Curves) -> str:
         kind = name.split("/")[0]
         if kind in NOT_SCORES:
             continue
-        mode = summary.modes.get(name, "max" if kind in HIGHER_IS_BETTER else "min")
+        high = kind in HIGHER_IS_BETTER or name.startswith(MODES_TO_RAISE)
+        mode = summary.modes.get(name, "max" if high else "min")
         known = [(value, step) for step, value in points if value == value]
         best, step = (max if mode == "max" else min)(known, key=lambda pair: pair[0])
         tiles.append((f"{name}, best", f"{best:.4g}", f"at update {step:,.0f}; last {known[-1][0]:.4g}"))
@@ -120,7 +123,9 @@ def _tiles(summary: Summary, curves: Curves) -> str:
 def _charts(curves: Curves, last_step: float) -> str:
     groups: dict[str, Curves] = {}
     for name, points in curves.items():
-        groups.setdefault(name.split("/")[0], {})[name] = points
+        # Gradient norms are of no common size with shares.
+        title = GRADIENTS if name.startswith(GRADIENTS) else name.split("/")[0]
+        groups.setdefault(title, {})[name] = points
     cards = [
         f'<div class="card" data-chart><h3>{escape(title)}</h3>{_legend(group)}{chart(group, last_step)}</div>'
         for title, group in groups.items()

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-NOT_SHOWN = ("images_seen", "epoch", "step")
+NOT_SHOWN = ("images_seen", "epoch", "step", "watch")
 WARM_UP = 5
 Seen = tuple[float, int, int]
 """Seconds, generator updates, images."""
@@ -73,7 +73,8 @@ def values_of(metrics: dict[str, Any]) -> list[str]:
     """Published numbers as text: losses first, then scores, penalties last and only those that are not zero."""
     order = {"loss": 0, "penalty": 2}
     names = sorted(
-        (name for name in metrics if name not in NOT_SHOWN), key=lambda name: order.get(name.split("/")[0], 1)
+        (name for name in metrics if name.split("/")[0] not in NOT_SHOWN),
+        key=lambda name: order.get(name.split("/")[0], 1),
     )
     numbers = {name: float(metrics[name]) for name in names}
     return [f"{name} {number:.4g}" for name, number in numbers.items() if number or not name.startswith("penalty/")]

@@ -42,7 +42,7 @@ class Report(Callback):
     def teardown(self, trainer: lightning.Trainer, pl_module: Any, stage: str) -> None:
         # Later than on_fit_end, where other callbacks may still draw and score.
         if stage == "fit":
-            self._write(trainer, pl_module, "Finished")
+            self._write(trainer, pl_module, "Stopped early" if trainer.should_stop else "Finished")
 
     @override
     def on_exception(self, trainer: lightning.Trainer, pl_module: Any, exception: BaseException) -> None:

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from lit_gans import GAN
 from lit_gans.callbacks.ema import averaged, find_ema
-from lit_gans.callbacks.images import animate, columns_for, grid, save, scatter
+from lit_gans.callbacks.images import animate, columns_for, grid, plane, save
+from lit_gans.data.points import PointDataModule
 
 MAX_CLASS_COLUMNS = 16
 STATE = ("drawn", "columns", "latent", "condition")
@@ -26,13 +27,14 @@ class SampleGrid(Callback):
     Writes ``samples/step_000123.png`` under the run's folder, from the average where the trainer has an
     :class:`~lit_gans.callbacks.ema.EMA` and then from the raw weights as ``samples/raw/step_000123.png``; besides,
     ``reals.png`` once and ``progress.gif`` now and then and at the end. A class-conditional model's grid has a class in
-    each column. Points in the plane are scattered over the real ones. Every logger that takes pictures gets the same
-    ones, as ``samples``, ``samples_raw`` and ``reals``. A resumed run goes on with the same latent and conditions.
+    each column. Points in the plane, or on a line, are shown as a density beside a scatter plot over the real ones.
+    Every logger that takes pictures gets the same ones, as ``samples``, ``samples_raw`` and ``reals``. A resumed run
+    goes on with the same latent and conditions.
 
     Args:
         every: generator updates between two grids.
         n: images of a grid; a class-conditional model's is cut to whole rows.
-        points: samples of a scatter plot.
+        points: samples of a density and a scatter plot.
 
     Raises:
         ValueError: if an option is below 1, or the model's samples can be drawn in neither way.
@@ -45,6 +47,7 @@ class SampleGrid(Callback):
         self.every, self.n, self.points = every, n, points
         self.drawn = 0
         self.columns = 0
+        self.centres: Tensor | None = None
         self.latent = torch.empty(0)
         self.condition: Tensor | None = None
 
@@ -55,9 +58,11 @@ class SampleGrid(Callback):
         shape = pl_module.sample_shape
         if shape is not None and not _is_point(pl_module) and (len(shape) != 3 or shape[0] not in (1, 3)):
             raise ValueError(
-                f"SampleGrid draws images of 1 or 3 channels and points in the plane, but {type(pl_module).__name__} "
-                f"makes samples of the shape {tuple(shape)}: leave it out of the callbacks."
+                f"SampleGrid draws images of 1 or 3 channels and points of 1 or 2 coordinates, but "
+                f"{type(pl_module).__name__} makes samples of the shape {tuple(shape)}: leave it out of the callbacks."
             )
+        data: Any = getattr(trainer, "datamodule", None)
+        self.centres = data.centres if isinstance(data, PointDataModule) else None
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
@@ -86,7 +91,7 @@ class SampleGrid(Callback):
         folder, name = Path(trainer.default_root_dir), f"step_{self.drawn:06d}.png"
         reals = self._reals(trainer, model)
         if reals is not None and not (folder / "reals.png").exists():
-            picture = scatter(None, reals) if _is_point(model) else grid(reals, self.columns)
+            picture = plane(None, reals, self.centres) if _is_point(model) else grid(reals, self.columns)
             self._show(trainer, picture, "reals", "reals.png")
         with averaged(trainer, model):
             self._show(trainer, self._picture(model, reals), "samples", f"samples/{name}")
@@ -113,7 +118,7 @@ class SampleGrid(Callback):
         n, latent, condition = len(self.latent), self.latent, self.condition
         # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
         samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition), "samples", "noise")
-        return scatter(samples, reals) if samples.dim() == 2 else grid(samples, self.columns)
+        return plane(samples, reals, self.centres) if samples.dim() == 2 else grid(samples, self.columns)
 
     def _reals(self, trainer: Trainer, model: GAN) -> Tensor | None:
         """Real samples, the same each time; None where the data set is not known."""
@@ -152,7 +157,7 @@ class SampleGrid(Callback):
 
 
 def _is_point(model: GAN) -> bool:
-    return model.sample_shape is not None and tuple(model.sample_shape) == (2,)
+    return model.sample_shape is not None and tuple(model.sample_shape) in ((1,), (2,))
 
 
 def _drawings(folder: Path, last: int) -> list[Path]:

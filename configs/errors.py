@@ -7,11 +7,15 @@ import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-REFUSED, INTERRUPTED, TERMINATED = 2, 130, 143
+FAILED, REFUSED, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 class Refusal(ValueError):
     """What was asked for cannot be done; the message says why, in a sentence or two."""
+
+
+class Failure(RuntimeError):
+    """A run began and came to a bad end; the message says what is left of it."""
 
 
 def shown(path: str | Path) -> Path:
@@ -42,17 +46,19 @@ def exit_code(job: Callable[[], object]) -> int:
         job: what to run.
 
     Returns:
-        0, or 2 after a :class:`Refusal` (whose traceback the environment variable DEBUG=1 shows), 130 after Ctrl-C, 143
-        after SIGTERM, 1 after anything else, with its traceback.
+        0, or 2 after a :class:`Refusal` and 1 after a :class:`Failure` (whose tracebacks the environment variable
+        DEBUG=1 shows), 130 after Ctrl-C, 143 after SIGTERM, 1 after anything else, with its traceback.
     """
     try:
         job()
     except KeyboardInterrupt as stop:
         return _say(str(stop) or "Stopped.", INTERRUPTED)
     except Exception as error:
-        if not isinstance(error, Refusal) or os.environ.get("DEBUG", "0") not in ("", "0"):
+        if not isinstance(error, Refusal | Failure) or os.environ.get("DEBUG", "0") not in ("", "0"):
             traceback.print_exc()
-        return _say(str(error), REFUSED) if isinstance(error, Refusal) else 1
+        if isinstance(error, Refusal | Failure):
+            return _say(str(error), REFUSED if isinstance(error, Refusal) else FAILED)
+        return FAILED
     return 0
 
 

@@ -77,7 +77,7 @@ class Keys:
         group, *inner = key.split(".")
         if not inner or not is_group(group, self.folders):
             return None
-        several, chosen = group == "tricks", self.base.hydra.runtime.choices.get(group)
+        several, chosen = group in ("tricks", "callbacks"), self.base.hydra.runtime.choices.get(group)
         known = list(chosen or []) if OmegaConf.is_list(chosen) or not chosen else [str(chosen)]
         for name, path in options(group, self.folders).items():
             if name in known or not any(part in path.read_text(encoding="utf-8") for part in inner):

@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import lit_gans
 from lit_gans import __version__
 from lit_gans.configs import help
 from lit_gans.configs.arguments import PACKAGE, PRIMARY, VERSION_BASE, read
@@ -30,6 +31,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
 
     Raises:
         Refusal: if it cannot be done as asked, before training starts.
+        Failure: if it ended with NaN or infinity; the message says where the last good checkpoint is.
         KeyboardInterrupt: if it was stopped by Ctrl-C; the message says where its checkpoint is.
     """
     check_folder()
@@ -51,6 +53,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         trainer = build.trainer(config, [start, *build.callbacks(config)], loggers)
     run.fit(trainer, model, data, path)
     outcome.report(config)
+    outcome.check(config, trainer, model)
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
@@ -89,7 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; the process's own if not given.
 
     Returns:
-        The exit code: 0, 1 after an error of the program, 2 after a refusal, 130 after Ctrl-C, 143 after SIGTERM.
+        The exit code: 0, 1 after a run that broke down or an error of the program, 2 after a refusal, 130 after Ctrl-C,
+        143 after SIGTERM.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # A class of one's own lies where the command is typed; an installed command would not look there.
@@ -141,6 +145,18 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated")
     # data.num_workers is automatic: data in memory need none.
     warnings.filterwarnings("ignore", message=r"The 'train_dataloader' does not have many workers")
+    warnings.formatwarning = _plainly
+
+
+_with_its_place = warnings.formatwarning
+
+
+def _plainly(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning of our own is a sentence for a person; others are shown with the place in the code."""
+    ours = Path(lit_gans.__file__).parent in Path(filename).parents
+    return f"{message}\n" if ours else _with_its_place(message, category, filename, lineno, line)
 
 
 def _worth_saying(record: logging.LogRecord) -> bool:

@@ -9,3 +9,17 @@ def is_conditional(game: GAN) -> bool:
         return game.condition({}) is not None
     except KeyError:  # it looked for something in the batch
         return True
+
+
+def check_unconditional(game: GAN, reason: str) -> None:
+    """Makes sure that nothing conditions the networks.
+
+    Args:
+        game: whose networks they are.
+        reason: why conditions have no meaning, the beginning of a sentence.
+
+    Raises:
+        ValueError: if the model is conditional.
+    """
+    if is_conditional(game):
+        raise ValueError(f"{reason}: set model.num_classes=0, or leave it out.")

@@ -2,9 +2,9 @@
 
 usage: python -m tests.sabotage [--list] [--jobs N] [TRICK ...]
 
-For each file of lit_gans/mixins, and one sabotage at a time in a copy of the tree: a term of a sum is dropped, a factor
-(a weight, a half) is left out of a product or quotient, a detach or clone is left out, a hook of the trick is not there,
-a choice goes the other way. A sabotage that no default test of the trick notices is printed; those of `HARMLESS` change
+For each file of lit_gans/mixins, one sabotage at a time in a copy of the tree: a term of a sum is dropped, a factor (a
+weight, a half) is left out of a product or quotient, a detach or clone is left out, a hook of the trick is not there, a
+choice goes the other way. A sabotage that no default test of the trick notices is printed; those of `HARMLESS` change
 nothing that could be noticed, and say why.
 """
 

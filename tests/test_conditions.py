@@ -1,6 +1,8 @@
 """Whether a model is conditional is known before there is a batch."""
 
-from lit_gans.conditions import is_conditional
+import pytest
+
+from lit_gans.conditions import check_unconditional, is_conditional
 from lit_gans.models import DCGAN, MLPGAN
 from tests.conftest import TINY
 
@@ -9,3 +11,9 @@ def test_conditional_models_are_known() -> None:
     assert is_conditional(DCGAN(**TINY, num_classes=10))
     assert not is_conditional(DCGAN(**TINY))
     assert not is_conditional(MLPGAN())
+
+
+def test_a_refusal_says_why_and_what_to_do() -> None:
+    check_unconditional(MLPGAN(), "never said")
+    with pytest.raises(ValueError, match=r"^one has none: set model\.num_classes=0, or leave it out\.$"):
+        check_unconditional(DCGAN(**TINY, num_classes=10), "one has none")

@@ -5,6 +5,20 @@ from lit_gans.data.cifar10 import CIFAR10
 from lit_gans.data.digits import Digits
 from lit_gans.data.folder import Folder
 from lit_gans.data.mnist import MNIST, FashionMNIST
-from lit_gans.data.points import Grid, Rings
+from lit_gans.data.points import Dirac, Grid, Rings
+from lit_gans.data.stacked import StackedDigits, StackedMNIST
 
-__all__ = ["CIFAR10", "MNIST", "DataModule", "Digits", "FashionMNIST", "Folder", "Grid", "ImageDataModule", "Rings"]
+__all__ = [
+    "CIFAR10",
+    "MNIST",
+    "DataModule",
+    "Digits",
+    "Dirac",
+    "FashionMNIST",
+    "Folder",
+    "Grid",
+    "ImageDataModule",
+    "Rings",
+    "StackedDigits",
+    "StackedMNIST",
+]

@@ -113,7 +113,7 @@ class DataModule(lightning.LightningDataModule, ABC):
     def train_dataloader(self) -> ResumableLoader:
         rank, world_size = self.place
         workers = self.workers()
-        order = ExactOrder(
+        order = self.order(
             self.train_dataset,
             batch_size=self.batch_size,
             position=lambda: self.batches_seen,
@@ -132,6 +132,11 @@ class DataModule(lightning.LightningDataModule, ABC):
             pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
             generator=torch.Generator(),  # or every epoch would draw from the global random state
         )
+
+    @property
+    def order(self) -> type[ExactOrder]:
+        """How batches are numbered off the data set."""
+        return ExactOrder
 
     def workers(self) -> int:
         """How many processes fetch samples."""

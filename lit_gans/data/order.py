@@ -81,6 +81,19 @@ class ExactOrder(DistributedSampler[Any]):
         return self._shuffled[1]
 
 
+class EndlessOrder(ExactOrder):
+    """Batch ``b`` of all devices together is the samples from ``b * batch_size`` on: none ever comes twice.
+
+    For data sets that make a new sample of every index, however large; ``len`` only says where epochs end.
+    """
+
+    @override
+    def batch(self, number: int) -> list[int]:
+        part = self.batch_size // self.num_replicas
+        start = number * self.batch_size + self.rank * part
+        return [*range(start, start + part)]
+
+
 class ResumableLoader(DataLoader[Any]):
     """A loader whose order is exact on resume without a state: the position is the data module's.
 

@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians in the plane, on which lost modes can be counted."""
+"""Mixtures of Gaussians, on which lost modes can be counted, and the one point of DiracGAN."""
 
 import math
 from abc import abstractmethod
@@ -14,15 +14,15 @@ from lit_gans.data.samples import InMemory, Samples
 
 
 class PointDataModule(DataModule):
-    """Points ``(N, 2)`` float32 under the key ``image``; the label is the mode they were drawn from.
+    """Points ``(N, d)`` float32 under the key ``image``; the label is the mode they were drawn from.
 
     Args:
-        std: of each mode, in both directions.
+        std: of each mode, in every direction.
         num_samples: points, drawn once, from modes of equal probability.
         rest: options of :class:`lit_gans.data.DataModule`.
 
     Attributes:
-        centres: of the modes, ``(K, 2)``.
+        centres: of the modes, ``(K, d)``.
         std: of each mode.
 
     Raises:
@@ -40,29 +40,31 @@ class PointDataModule(DataModule):
     @property
     @abstractmethod
     def centres(self) -> Tensor:
-        """Of the modes, ``(K, 2)``."""
+        """Of the modes, ``(K, d)``."""
 
     @property
     @override
     def shape(self) -> tuple[int, ...]:
-        return (2,)
+        return tuple(self.centres.shape[1:])
 
     @property
     @override
     def class_names(self) -> list[str]:
-        return [f"({x:.4g}, {y:.4g})" for x, y in self.centres.tolist()]
+        return [f"({', '.join(f'{x:.4g}' for x in centre)})" for centre in self.centres.tolist()]
 
     @override
     def load(self) -> Samples:
         generator, centres = keyed_generator(self.seed, "points"), self.centres
         modes = torch.randint(len(centres), (self.num_samples,), generator=generator)
-        noise = torch.randn(self.num_samples, 2, generator=generator)
+        noise = torch.randn(self.num_samples, *self.shape, generator=generator)
         return InMemory(centres[modes] + self.std * noise, modes)
 
     @override
     def describe(self) -> str:
-        modes = f"{self.num_classes} modes with standard deviation {self.std:g}"
-        return f"{type(self).__name__}: {len(self.train_dataset):,} points in the plane around {modes}."
+        (dimension,) = self.shape
+        where = {1: "on a line", 2: "in the plane"}.get(dimension, f"in {dimension} dimensions")
+        modes = f"{self.num_classes} mode{'s' * (self.num_classes > 1)} with standard deviation {self.std:g}"
+        return f"{type(self).__name__}: {len(self.train_dataset):,} points {where} around {modes}."
 
 
 class Rings(PointDataModule):
@@ -119,3 +121,29 @@ class Grid(PointDataModule):
     def centres(self) -> Tensor:
         line = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
         return torch.cartesian_prod(line, line)
+
+
+class Dirac(PointDataModule):
+    """Nothing but the origin, the data of DiracGAN (Mescheder, Geiger, Nowozin 2018, arXiv 1801.04406, section 2).
+
+    Where a game ends on it says whether the game converges: the generator should come to rest at the origin.
+
+    Args:
+        dimension: 1 for points on a line, as in the paper, 2 for points in the plane.
+        std: 0, or a little noise.
+        rest: options of :class:`PointDataModule`.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    def __init__(self, *, dimension: int = 2, std: float = 0.0, **rest: Any) -> None:
+        super().__init__(std=std, **rest)
+        if dimension not in (1, 2):
+            raise ValueError(f"data.dimension must be 1 or 2, got {dimension}.")
+        self.dimension = dimension
+
+    @property
+    @override
+    def centres(self) -> Tensor:
+        return torch.zeros(1, self.dimension)

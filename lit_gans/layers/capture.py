@@ -24,3 +24,26 @@ def captured(module: nn.Module, *, inputs: bool = False) -> Iterator[list[Tensor
             yield seen
     finally:
         handle.remove()
+
+
+def check_layer(discriminator: nn.Module, name: str, option: str) -> None:
+    """Makes sure that there is a layer with this name; one that passes samples on, unlike a list of layers.
+
+    Args:
+        discriminator: to look in.
+        name: with dots, as torch names modules.
+        option: by which the name was given, for the error.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    layers = [
+        known
+        for known, module in discriminator.named_modules()
+        if known and "parametrizations" not in known and not isinstance(module, nn.ModuleList)
+    ]
+    if name not in layers:
+        raise ValueError(
+            f"The discriminator has no layer called {name!r}: set {option} to one of {', '.join(layers)}, or leave it "
+            "out."
+        )

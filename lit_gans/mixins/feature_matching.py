@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
 from lit_gans import losses
 from lit_gans.gan import GAN
-from lit_gans.layers.capture import captured
+from lit_gans.layers.capture import captured, check_layer
 
 
 class FeatureMatching(GAN):
@@ -49,36 +49,22 @@ class FeatureMatching(GAN):
     @override
     def check(self) -> None:
         super().check()
-        layers = [name for name, module in self.discriminator.named_modules() if _has_output(name, module)]
-        if (self.fm_layer or "output") not in layers or self.fm_layer == "":
-            raise ValueError(
-                f"The discriminator has no layer called {self.fm_layer or 'output'!r} for feature_matching: set "
-                f"tricks.feature_matching.fm_layer to one of {', '.join(layers)}, or leave it out."
-            )
-
-    def features(self, x: Tensor, condition: Tensor | None) -> Tensor:
-        """f: ``(N, F)`` or ``(N, F, H, W)``."""
-        layer = self.discriminator.get_submodule(self.fm_layer or "output")
-        with captured(layer, inputs=self.fm_layer is None) as seen:
-            self.discriminate(x, condition)
-        return seen[-1]
+        check_layer(self.discriminator, self.fm_layer or "output", "tricks.feature_matching.fm_layer")
 
     def matching(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         """The weighted term."""
-        features = self.features(real, condition), self.features(fake, condition)
+        layer = self.discriminator.get_submodule(self.fm_layer or "output")
+        with captured(layer, inputs=not self.fm_layer) as seen:
+            for x in (real, fake):
+                self.discriminate(x, condition)
+        features = seen[:: len(seen) // 2]  # of the first time, should a pass use the layer several times
         return self.fm_weight * losses.feature_distance(*features, squared=self.fm_norm == "l2")
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        loss = self.matching if self.fm_replace else super().generator_loss
-        return loss(real, fake, condition)
+        return (self.matching if self.fm_replace else super().generator_loss)(real, fake, condition)
 
     @override
     def generator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         others = super().generator_penalty(real, fake, condition)
         return others if self.fm_replace else others + self.matching(real, fake, condition)
-
-
-def _has_output(name: str, module: nn.Module) -> bool:
-    """Whether a module of the discriminator is called in a forward pass, on samples."""
-    return bool(name) and "parametrizations" not in name and not isinstance(module, nn.ModuleList)

@@ -25,7 +25,8 @@ class MinibatchDiscrimination(GAN):
     section 3.2; :mod:`lit_gans.layers.minibatch_discrimination`). Real samples and fakes are compared within their own
     kind. As in the paper's code the scales and biases are set by the first batch of real samples. The batch is that of
     one device, or of its part: with several devices, or with ``accumulate``, a sample has fewer neighbours. Every
-    device begins with the mean of what all found in their first batch. For N samples a pass holds N * N * B * C numbers.
+    device begins with the mean of what all found in their first batch.
+    A pass of N samples holds N * N * B * C numbers.
 
     Args:
         mbd_kernels: B, the features that join.

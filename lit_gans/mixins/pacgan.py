@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lit_gans.conditions import is_conditional
+from lit_gans.conditions import check_unconditional
 from lit_gans.gan import GAN
 from lit_gans.layers.packing import Packing
 
@@ -51,18 +51,13 @@ class PacGAN(GAN):
     @override
     def check(self) -> None:
         super().check()
-        if is_conditional(self):
-            raise ValueError(
-                "pacgan shows the discriminator several samples at once, each with a condition of its own, and this "
-                "model's discriminator takes one: set model.num_classes=0, or leave it out."
-            )
+        check_unconditional(self, "pacgan shows D several samples at once, each with a condition of its own")
 
     @override
     def play(self, network: str, *inputs: Tensor | None) -> Tensor:
-        first, *others = inputs
-        if network == "discriminator" and first is not None:
-            first = self.packing(first)
-        return super().play(network, first, *others)
+        if network == "discriminator":
+            inputs = (self.packing(inputs[0]), *inputs[1:])
+        return super().play(network, *inputs)
 
     @override
     def setup(self, stage: str) -> None:

@@ -193,6 +193,48 @@ def test_what_a_killed_run_left_half_is_swept_up(tiny: Make, tmp_path: Path) -> 
     assert saved(tmp_path) == {"last.ckpt": 1}
 
 
+# NaN
+
+
+def spoil(model: DCGAN, value: float = math.nan) -> Callable[[], None]:
+    """Puts a number that is none among the weights."""
+
+    def act() -> None:
+        next(model.discriminator.parameters()).data.view(-1)[0] = value
+
+    return act
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_a_model_that_is_no_number_takes_no_files_place(tiny: Make, tmp_path: Path, value: float) -> None:
+    model, ours = tiny(), Checkpoints(every=2, monitor="fid/digits", keep=1)
+    with pytest.warns(
+        UserWarning, match=r"^Nothing is saved from update 5 on: there is NaN or infinity in it\.$"
+    ) as said:
+        run(model, tmp_path, Scores({4: 9.0, 5: 1.0, 7: 0.5}, last=0.1), At(5, spoil(model, value)), ours, max_steps=9)
+    assert saved(tmp_path) == {"best.ckpt": 4, "last.ckpt": 4, "update_000004-fid_digits_9.ckpt": 4}
+    assert (ours.best_score, ours.best_file) == (9.0, "update_000004-fid_digits_9.ckpt")
+    assert len([one for one in said if "Nothing is saved" in str(one.message)]) == 1
+
+
+def test_neither_does_one_that_is_interrupted(tiny: Make, tmp_path: Path) -> None:
+    for name, error, left in (("a", KeyboardInterrupt(), SystemExit), ("b", RuntimeError("no"), RuntimeError)):
+        model = tiny()
+        interrupt(model, 5, error)
+        with pytest.raises(left), pytest.warns(UserWarning, match="Nothing is saved from update 5 on"):
+            run(model, tmp_path / name, At(5, spoil(model)), Checkpoints(every=2), max_steps=9)
+        assert saved(tmp_path / name) == {"last.ckpt": 4, "update_000002.ckpt": 2, "update_000004.ckpt": 4}
+
+
+def test_the_next_fit_is_saved_again(tiny: Make, tmp_path: Path) -> None:
+    ours, model = Checkpoints(every=2), tiny()
+    with pytest.warns(UserWarning, match="Nothing is saved from update 2 on"):
+        run(model, tmp_path / "a", At(2, spoil(model)), ours, max_steps=2)
+    run(tiny(), tmp_path / "b", ours, max_steps=2)
+    assert not (tmp_path / "a" / "checkpoints").exists()
+    assert saved(tmp_path / "b") == {"last.ckpt": 2, "update_000002.ckpt": 2}
+
+
 # Interruptions
 
 
