@@ -17,10 +17,10 @@ from typing import Any
 
 import lightning
 import torch
-import yaml
 from hydra.utils import get_class
 from lightning.pytorch.callbacks import Callback
 from machine import machine
+from omegaconf import OmegaConf
 
 from lit_gans import GAN, compose
 from lit_gans.callbacks.ema import EMA, averaged
@@ -56,7 +56,11 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "r1": {"digits": {"r1_gamma": 0.3}},  # as in `python train.py`
     "r2": {"digits": {"r2_gamma": 0.3}},
 }
-MIXED: dict[str, list[str]] = {"r1 + r2": ["r1", "r2"], "relativistic + r1 + r2": ["relativistic", "r1", "r2"]}
+MIXED: dict[str, list[str]] = {
+    "lazy + r1": ["lazy", "r1"],
+    "r1 + r2": ["r1", "r2"],
+    "relativistic + r1 + r2": ["relativistic", "r1", "r2"],
+}
 SHOWN = {
     "ring": ("captured", "high_quality", "reverse_kl"),
     "grid": ("captured", "high_quality", "reverse_kl"),
@@ -103,7 +107,7 @@ def build(tricks: list[str], data: str, seed: int) -> GAN:
     """
     classes, options = [], {}
     for trick in tricks:
-        node = yaml.safe_load((TRICKS / f"{trick}.yaml").read_text())[trick]
+        node = dict(OmegaConf.load(TRICKS / f"{trick}.yaml")[trick])
         classes.append(get_class(node.pop("_target_")))
         own = OPTIONS.get(trick, {})
         options |= node | own.get("digits" if data == "digits" else "points", {})

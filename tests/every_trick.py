@@ -18,7 +18,7 @@ from lit_gans import GAN, compose
 from lit_gans.data import Digits
 from lit_gans.models import DCGAN
 from tests.conftest import TINY, trainer
-from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, TRICKS, WITH, options_of, trick_class
+from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, TRICKS, WITH, options_of, trick_classes
 from tests.resume import differences
 
 BATCHES, STOP, BATCH = 6, 3, 16
@@ -40,7 +40,7 @@ def made(name: str) -> GAN:
     options = options_of(name)
     for key in options:
         options |= WITH.get(key, {})
-    return compose(DCGAN, trick_class(name))(**{**TINY, **NO_BATCH_NORM, **BASE.get(name, {}), **options})
+    return compose(DCGAN, *trick_classes(name))(**{**TINY, **NO_BATCH_NORM, **BASE.get(name, {}), **options})
 
 
 def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback) -> dict[str, Any]:

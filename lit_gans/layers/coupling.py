@@ -28,5 +28,5 @@ def check_samples_apart(discriminator: nn.Module, trick: str) -> None:
         name, remedy = found
         raise ValueError(
             f"{trick} penalises the gradient at each sample alone, but {name} in the discriminator makes every output "
-            f"depend on the whole batch: {remedy}, or leave {trick} out."
+            f"depend on the whole batch: {remedy}, or leave {trick} out (tricks.{trick}=null)."
         )

@@ -45,7 +45,7 @@ class TopK(GAN):
     @override
     def check(self) -> None:
         super().check()
-        if any(cls.__name__ in ("Relativistic", "R3GAN") for cls in type(self).__mro__):
+        if any(cls.__name__ == "Relativistic" for cls in type(self).__mro__):
             raise ValueError(
                 "A relativistic loss compares every fake with real samples, and top_k leaves some fakes out: name one "
                 "of the two, or set tricks.top_k=null."

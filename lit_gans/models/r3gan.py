@@ -6,18 +6,18 @@ without the tricks of older networks; hence plain residual networks without norm
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
-from lit_gans import losses
 from lit_gans.mixins.r1 import R1Penalty
 from lit_gans.mixins.r2 import R2Penalty
+from lit_gans.mixins.relativistic import Relativistic
 from lit_gans.networks.r3gan import R3GANDiscriminator, R3GANGenerator, stage_widths
 
 ADAM = {"name": "adam", "lr": 2e-4, "betas": [0.0, 0.99]}
 
 
-class R3GAN(R1Penalty, R2Penalty):
+class R3GAN(Relativistic, R1Penalty, R2Penalty):
     """min_D E log(1 + e^-(D(x) - D(G(z)))) + gamma/2 (R1 + R2), min_G E log(1 + e^-(D(G(z)) - D(x))) (eq. 2 and 5).
 
     Args:
@@ -33,7 +33,7 @@ class R3GAN(R1Penalty, R2Penalty):
         latent_dim: as of :class:`lit_gans.GAN`.
         generator_optimizer: Adam with rate 2e-4 and betas (0, 0.99) if not given.
         discriminator_optimizer: likewise.
-        rest: options of :class:`lit_gans.GAN`.
+        rest: options of :class:`lit_gans.mixins.Relativistic` and :class:`lit_gans.GAN`.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -76,11 +76,3 @@ class R3GAN(R1Penalty, R2Penalty):
     @override
     def build_discriminator(self) -> nn.Module:
         return R3GANDiscriminator(self.discriminator_shape[0], self.widths, **self.block_options)
-
-    @override
-    def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        return losses.rpgan_discriminator_loss(*self.discriminator_logits(real, fake, condition))
-
-    @override
-    def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
-        return losses.rpgan_generator_loss(self.discriminate(real, condition), self.generator_logits(fake, condition))

@@ -49,7 +49,8 @@ def run(kind: str, devices: int, *callbacks: Callback, start: Path | None = None
     rank, local = int(os.environ.get("LOCAL_RANK", 0)), BATCH // devices
     model = TRICKS(**SMALL, **MEMORIES, replay_kind=kind).double()
     order = [b * BATCH + rank * local + i for b in range(BATCHES) for i in range(local)]
-    loader = DataLoader(images(BATCH * BATCHES), local, sampler=order[STOP * local if start else 0 :])
+    seen = STOP * local if start else 0  # a resumed epoch has the batches that are left, from the loader's first on
+    loader = DataLoader(images(BATCH * BATCHES), local, sampler=[*order[seen:], *order[:seen]])
     runner = trainer(
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",

@@ -8,7 +8,7 @@ import torch
 
 from lit_gans import GAN, compose
 from tests.conftest import TINY, fit, images
-from tests.mixins.test_tricks import MODELS, NO_BATCH_NORM, REMEDIES, SMALL, TRICKS, options_of, trick_class
+from tests.mixins.test_tricks import MODELS, NO_BATCH_NORM, REMEDIES, SMALL, TRICKS, options_of, trick_classes
 
 PAIRS = list(itertools.combinations(TRICKS, 2))
 TRAINED = ("dcgan", "mlp_gan")
@@ -23,7 +23,7 @@ def made(model: str, pair: tuple[str, str]) -> GAN | str:
     refusal = ""
     for order in (pair, pair[::-1]):
         try:
-            return compose(MODELS[model], *map(trick_class, order))(**given)
+            return compose(MODELS[model], *(trick_classes(trick)[0] for trick in order))(**given)
         except ValueError as error:
             refusal = str(error)
     return refusal
