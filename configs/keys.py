@@ -79,6 +79,7 @@ class Keys:
             return None
         several, chosen = group in ("tricks", "callbacks"), self.base.hydra.runtime.choices.get(group)
         known = list(chosen or []) if OmegaConf.is_list(chosen) or not chosen else [str(chosen)]
+        known = [name for name in known if name != "none"]  # which goes with nothing else
         for name, path in options(group, self.folders).items():
             if name in known or not any(part in path.read_text(encoding="utf-8") for part in inner):
                 continue

@@ -15,9 +15,9 @@ from tests.configs.conftest import Cli, tiny
 ROOT = Path(__file__).parents[2]
 
 BEFORE_TORCH = {
-    "model=dcgna": r"There is no model called 'dcgna'\. Did you mean dcgan\? Possible: dcgan, mlp_gan, wgan_gp",
+    "model=dcgna": r"There is no model called 'dcgna'\. Did you mean dcgan\? Possible: dcgan, .*mlp_gan, .*wgan_gp",
     "data=digit": r"There is no data set called 'digit'\. Did you mean digits\?",
-    "tricks=[r1,r2]": r"There is no trick called 'r2'\.(.*) Possible: label_smoothing, r1, wgan_gp",
+    "tricks=[r1,r3]": r"There is no trick called 'r3'\.(.*) Possible: .*label_smoothing, .*r1, .*wgan_gp",
     "experiment=nope": r"There is no experiment called 'nope'\. Possible: conditional_digits, digits",
     "debug=null": r"debug= needs one of: .*fast.*\. Leave debug out for its default",
     "model=[dcgan,wgan_gp]": r"model takes one name, not a list: model=dcgan or model=wgan_gp",
@@ -28,7 +28,7 @@ BEFORE_TORCH = {
     "model.latent_dimm=3": r"There is no option model\.latent_dimm\. Did you mean model\.latent_dim\?",
     "tricks.r1.r1_gamma=5": r"There is no option tricks\.r1\.r1_gamma without tricks=\[r1\]: add that",
     "data.path=pictures": r"There is no option data\.path without data=folder: add that",
-    "callbacks.samples.every=3": r"There is no option callbacks\.samples\.every without callbacks=default: add that",
+    "callbacks.samples.every=3": r"There is no option callbacks\.samples\.every without callbacks=.default.: add that",
     "model.x=[1,": r"'model\.x=\[1,' cannot be read: lists are written \[1,2\]",
     "dcgan": r"'dcgan' cannot be read: options are written key=value",
     "--epochs 10": r"There is no flag --epochs\. Options are written key=value",

@@ -22,6 +22,7 @@ from tests.callbacks.test_collapse import Published, equal, everything, run
 from tests.configs.conftest import Cli, tiny
 from tests.configs.test_generic import FOLDER, MODELS, SMALL, TRICKS
 from tests.conftest import TINY, images
+from tests.mixins.test_tricks import AFTER
 
 ROOT = Path(__file__).parents[2]
 POISON = """
@@ -210,12 +211,13 @@ def test_the_watch_looks_at_every_model_and_is_not_felt(model: str) -> None:
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_the_watch_looks_at_every_trick_and_is_not_felt(trick: str) -> None:
+    named = f"tricks=[{','.join([trick, *AFTER.get(trick, ())])}]"
     for overrides in (["model=mlp_gan", "data=rings"], ["model=dcgan", "model.discriminator_norm=none"]):
         try:
-            built(*overrides, f"tricks=[{trick}]")
+            built(*overrides, named)
         except ValueError:
             continue  # that they do not go together is another test's
-        check_that_it_is_not_felt(*overrides, f"tricks=[{trick}]")
+        check_that_it_is_not_felt(*overrides, named)
         return
     pytest.fail(f"{trick} goes with neither")
 
