@@ -12,7 +12,7 @@ from typing_extensions import override
 from lit_gans.metrics.reader import DigitReader, convolution
 
 WEIGHTS = Path(__file__).with_name("mnist.safetensors")
-TEST_ACCURACY = 0.0
+TEST_ACCURACY = 0.9946
 """Of MNIST's 10,000 test digits at 28 pixels; it learned from the 60,000 training digits."""
 INPUT_SIZE = 32
 

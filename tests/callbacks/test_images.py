@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lit_gans.callbacks.images import animate, aside, columns_for, grid, save, scatter, to_uint8
+from lit_gans.callbacks.images import animate, aside, columns_for, grid, heat, plane, save, to_uint8
 
 
 def pixels(picture: Image.Image) -> Tensor:
@@ -74,18 +74,44 @@ def test_what_is_no_image_is_refused(shape: tuple[int, ...]) -> None:
 def test_points_are_drawn_over_the_real_ones_in_a_frame_that_stays() -> None:
     generator = torch.Generator().manual_seed(0)
     real, fake = torch.rand(200, 2, generator=generator), torch.rand(50, 2, generator=generator)
-    both, only_real, far = scatter(fake, real), scatter(None, real), scatter(fake + 100, real)
-    assert both.size == (512, 512)
+    both, only_real, far = plane(fake, real), plane(None, real), plane(fake + 100, real)
+    assert both.size == (1024, 512)
 
     def coloured(picture: Image.Image) -> int:
         red, green, _ = pixels(picture).int()
         return int((red - green > 60).sum())
 
     assert coloured(only_real) == coloured(far) == 0
-    assert far.tobytes() == only_real.tobytes()
+    right = (552, 0, 1024, 512)
+    assert far.crop(right).tobytes() == only_real.crop(right).tobytes()
     assert 200 < coloured(both) < 50_000
-    assert coloured(scatter(fake)) > 200
-    assert scatter(torch.full((3, 2), math.nan)).size == (512, 512)
+    assert coloured(plane(fake)) > 200
+    assert plane(torch.full((3, 2), math.nan)).size == (1024, 512)
+    assert plane(fake[:, :1], real[:, :1]).size == (1024, 512)
+
+
+def test_the_density_is_that_of_the_fakes_and_its_scale_that_of_the_real_ones() -> None:
+    def darkness(picture: Image.Image) -> float:
+        left = pixels(picture.crop((50, 20, 490, 490))).float()
+        return float(255 - left[0].mean())
+
+    generator = torch.Generator().manual_seed(0)
+    real = torch.rand(2000, 2, generator=generator)
+    spread, nowhere = plane(real.flip(0), real), plane(real + 50, real)
+    # One place that has everything is as dark as can be there, and nowhere else.
+    point = plane(torch.full((50, 2), 0.5), real)
+    assert darkness(nowhere) + 0.05 < darkness(point) < darkness(spread) - 10
+
+
+def test_heat_is_a_density_of_gaussians() -> None:
+    """At a place at distance d from a single point it is exp(-d^2 / 2w^2), w a hundredth of the frame."""
+    frame = (-1.0, 1.0, -1.0, 1.0)
+    found = heat(torch.tensor([[0.0, 0.0], [50.0, 0.0]]), frame)
+    places = torch.linspace(-1, 1, found.shape[1])
+    squares = places[None].square() + places[:, None].square()
+    torch.testing.assert_close(found, torch.exp(-squares / (2 * 0.02**2)) / 2, rtol=1e-4, atol=1e-7)
+    low = heat(torch.tensor([[0.0, -0.5]]), frame).sum(1)
+    assert int(low.argmax()) < len(low) / 2  # the lowest row is the first
 
 
 def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path: Path) -> None:

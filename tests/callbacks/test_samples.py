@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from lit_gans import GAN
 from lit_gans.callbacks.ema import EMA
-from lit_gans.callbacks.images import grid, scatter
+from lit_gans.callbacks.images import grid, plane
 from lit_gans.callbacks.samples import SampleGrid
 from lit_gans.models import DCGAN, MLPGAN
 from tests.conftest import TINY, fit, images, trainer
@@ -203,12 +203,12 @@ def test_points_are_scattered_over_the_real_ones(tmp_path: Path) -> None:
     assert names(tmp_path) == ["progress.gif", "reals.png", "samples/step_000001.png", "samples/step_000005.png"]
     assert [key for key, _, _ in album.pictures] == ["reals", "samples", "samples"]
     fake = model.sample(50, latent=samples.latent)
-    assert not same(tmp_path / "samples/step_000005.png", scatter(fake))
+    assert not same(tmp_path / "samples/step_000005.png", plane(fake))
     real = samples._reals(runner, model)
     assert sorted(set(real[:, 1].tolist())) == [0.5]
     assert len(real) == len({float(x) for x in real[:, 0]}) == 50
-    assert same(tmp_path / "samples/step_000005.png", scatter(fake, real))
-    assert same(tmp_path / "reals.png", scatter(None, real))
+    assert same(tmp_path / "samples/step_000005.png", plane(fake, real))
+    assert same(tmp_path / "reals.png", plane(None, real))
 
 
 def test_reals_are_drawn_once(tiny: Make, tmp_path: Path) -> None:
