@@ -4,8 +4,6 @@ Radford et al. (ICLR 2016, arXiv 1511.06434) and most code since give the discri
 statistics of its own; one batch of both leaves it nothing to read off their difference in mean and scale.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -18,15 +16,9 @@ class JointBatch(GAN):
 
     Without batch statistics the logits are those of two passes. The generator's turn is left as it is.
 
-    Args:
-        rest: options of the model.
-
     Raises:
-        ValueError: if the discriminator compares samples, which must then be of one source.
+        ValueError: at construction, if the discriminator compares samples, which must then be of one source.
     """
-
-    def __init__(self, **rest: Any) -> None:
-        super().__init__(**rest)
 
     @override
     def check(self) -> None:

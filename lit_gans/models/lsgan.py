@@ -17,8 +17,7 @@ class LSGAN(DCGAN):
     """min_D 1/2 E(D(x) - b)^2 + 1/2 E(D(G(z)) - a)^2, min_G 1/2 E(D(G(z)) - c)^2 (arXiv 1611.04076, eq. 2).
 
     Args:
-        pearson: a, b, c = -1, 1, 0, which minimises a Pearson chi-squared divergence (eq. 8); otherwise 0, 1, 1 (eq.
-            9).
+        pearson: a, b, c = -1, 1, 0, which minimises a Pearson chi-squared divergence; otherwise 0, 1, 1.
         rest: options of :class:`lit_gans.models.DCGAN`.
     """
 
