@@ -1,7 +1,6 @@
 """What is likely to help when a game goes wrong, by the names of the tricks."""
 
-from collections.abc import Sequence
-from importlib.util import find_spec
+from collections.abc import Callable, Sequence
 
 from lit_gans import GAN
 
@@ -16,18 +15,27 @@ OTHERS = {
     "victory": "a smaller learning rate of the discriminator",
     "breakdown": "smaller learning rates",
 }
+NEEDS: dict[str, Callable[[GAN], bool]] = {
+    "label_smoothing": lambda model: model.has_labels,
+    "diff_augment": lambda model: len(model.sample_shape or ()) == 3,
+}
+"""What a model must be for a trick to be worth a word; the others go with all, or say what has to be changed."""
 MOST = 3
 
 
 def remedies(event: str, model: GAN) -> str:
     """What to try next: at most three tricks that the model does without, and what is no trick."""
-    missing = [trick for trick in TRICKS[event] if find_spec(_module(trick)) and not has(model, trick)]
+    missing = [trick for trick in TRICKS[event] if not has(model, trick) and _suits(trick, model)]
     return listed([*(f"tricks=[{trick}]" for trick in missing[:MOST]), OTHERS[event]], "or")
 
 
 def has(model: GAN, trick: str) -> bool:
     """Whether a trick is a part of the model, composed or by its own class."""
     return any(cls.__module__ == _module(trick) for cls in type(model).__mro__)
+
+
+def _suits(trick: str, model: GAN) -> bool:
+    return trick not in NEEDS or NEEDS[trick](model)
 
 
 def listed(words: Sequence[str], last: str) -> str:

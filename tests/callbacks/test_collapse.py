@@ -70,7 +70,10 @@ class Delicate(DCGAN):
 
 def everything(model: GAN, runner: Any) -> dict[str, Any]:
     """All that training goes by."""
+    saved: dict[str, Any] = {}
+    model.on_save_checkpoint(saved)
     return {
+        "checkpoint": saved,
         "weights": model.state_dict(),
         "gradients": {name: parameter.grad for name, parameter in model.named_parameters()},
         "optimizers": [optimizer.state_dict()["state"] for optimizer in runner.optimizers],

@@ -72,6 +72,15 @@ def test_a_run_without_grids_numbers_tricks_data_or_configuration(tmp_path):
     assert not page.all("details")
 
 
+def test_what_the_watch_saw_is_no_score_and_gradients_have_a_chart_of_their_own(tmp_path):
+    keys = ["watch/diversity", "watch/rt", "watch/gradient_norm_generator", "watch/gradient_norm_discriminator"]
+    page = read(tmp_path, rows=rows(**{key: float for key in ("fid/digits", *keys)}))
+    assert {"fid", "watch", "watch/gradient_norm"} <= set(page.text("h3").split())
+    tiles = page.text("small")
+    assert "fid/digits, best" in tiles
+    assert "watch/" not in tiles
+
+
 def test_what_came_from_outside_is_text_and_not_markup(tmp_path):
     evil = "</script><script>alert('x')</script><b onclick=\"y\">&"
     (tmp_path / "samples").mkdir()

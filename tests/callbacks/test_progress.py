@@ -182,7 +182,7 @@ def test_no_name_is_parted_from_its_value(width):
 def test_losses_first_penalties_last_and_only_those_that_are():
     metrics = {"penalty/discriminator": 0.5, "fid/digits": 3.14159, "loss/generator": 1.0, "penalty/generator": 0.0}
     metrics = {name: torch.tensor(value) for name, value in metrics.items()}
-    assert values_of({**metrics, "images_seen": 64, "kid/digits": math.nan}) == [
+    assert values_of({**metrics, "images_seen": 64, "kid/digits": math.nan, "watch/diversity": 0.5}) == [
         "loss/generator 1",
         "fid/digits 3.142",
         "kid/digits nan",

@@ -42,6 +42,16 @@ def test_a_report_at_the_end(tmp_path):
     assert re.search(r"lit-gans \d.* lightning \d.* torch \d.* Python \d.* cpu, 32-true", page.text("span"))
 
 
+class Stop(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        trainer.should_stop = trainer.global_step == 2
+
+
+def test_a_report_of_a_run_that_stopped_early(tmp_path):
+    run(tmp_path, callbacks=[Stop()])
+    assert "Stopped early after 2 updates" in Page((tmp_path / "report.html").read_text(encoding="utf-8")).text("p")
+
+
 def test_the_configuration_is_the_runs_own(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 3  # <chosen>\n", encoding="utf-8")
     run(tmp_path)
