@@ -29,7 +29,7 @@ class VirtualBatchNorm(GAN):
         super().__init__(**rest)
         if vbn_reference < 1:
             raise ValueError(f"vbn_reference must be at least 1, got {vbn_reference}.")
-        if self.generator_norm not in ("batch", "none"):
+        if self.generator_norm not in ("batch", "none", "virtual"):
             raise ValueError(
                 f"virtual_batch_norm and {self.generator_norm} norm would be two normalizations of one network, the "
                 "generator: set model.generator_norm=none, or tricks.virtual_batch_norm=null."

@@ -1,99 +1,151 @@
-"""Virtual batch norm: the paper's mixture of statistics, value and gradient, and that no sample feels another."""
+"""Virtual batch norm against the formula, sample by sample."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lit_gans.layers.virtual_batch_norm import VirtualBatchNorm, WithReference
 
 
-def layer(channels: int, size: int, *, affine: bool = False) -> VirtualBatchNorm:
-    found = VirtualBatchNorm(channels, affine=affine).double()
-    found.reference_size = size
-    return found
+def layer(channels, size, *, affine=False):
+    made = VirtualBatchNorm(channels, affine=affine).double()
+    made.reference_size = size
+    return made
 
 
-def by_hand(x: Tensor, size: int) -> Tensor:
-    """The formula sample by sample: m = m_i/(B+1) + m_ref B/(B+1), q likewise, (x - m)/sqrt(1e-5 + q - m^2)."""
-    rows = []
-    reference = x[:size].transpose(0, 1).reshape(x.shape[1], -1)
-    m_ref, q_ref = reference.mean(1), reference.pow(2).mean(1)
-    for i, sample in enumerate(x):
-        own = sample.reshape(len(sample), -1)
-        m_own, q_own = own.mean(1), own.pow(2).mean(1)
-        weight = 0.0 if i < size else 1 / (size + 1)
-        m, q = weight * m_own + (1 - weight) * m_ref, weight * q_own + (1 - weight) * q_ref
-        shape = (-1, *[1] * (sample.dim() - 1))
-        rows.append((sample - m.view(shape)) / (1e-5 + q - m**2).sqrt().view(shape))
-    return torch.stack(rows)
+def formula(reference, x):
+    """The paper's code: m = m_i / (B + 1) + m_ref B / (B + 1), q likewise, (x - m) / sqrt(1e-5 + q - m^2)."""
+    size, space = len(reference), tuple(range(1, x.dim() - 1))
+    mean_ref, square_ref = (
+        reference.mean((0, *[s + 1 for s in space])),
+        reference.pow(2).mean((0, *[s + 1 for s in space])),
+    )
+
+    def normalized(sample, mean, square):
+        view = (-1, *[1] * len(space))
+        return (sample - mean.view(view)) / (1e-5 + square - mean**2).sqrt().view(view)
+
+    outputs = [normalized(sample, mean_ref, square_ref) for sample in reference]
+    for sample in x:
+        own, own_square = (sample.mean(space), sample.pow(2).mean(space)) if space else (sample, sample**2)
+        mean = own / (size + 1) + mean_ref * size / (size + 1)
+        square = own_square / (size + 1) + square_ref * size / (size + 1)
+        outputs.append(normalized(sample, mean, square))
+    return torch.stack(outputs)
 
 
-def test_the_vector() -> None:
-    x = torch.tensor([[0.0], [2.0], [4.0], [10.0]], dtype=torch.double)
-    found = layer(1, 3)(x)
-    assert float(found[3].detach()) == pytest.approx(1.6035669, abs=1e-6)  # mean 4, variance 14
-    torch.testing.assert_close(found[:3, 0], torch.tensor([-2.0, 0.0, 2.0]).double() / (8 / 3 + 1e-5) ** 0.5)
+@pytest.mark.parametrize("shape", [(), (1, 1)])
+def test_the_vector_of_the_recipes(shape):
+    """Reference {0, 2, 4}, new example 10: mean 4, variance 14, out 1.6035669; the reference by its own 2 and 8/3."""
+    x = torch.tensor([0.0, 2.0, 4.0, 10.0]).double().view(4, 1, *shape)
+    *reference, new = layer(1, 3)(x).flatten().tolist()
+    assert new == pytest.approx(1.6035669, abs=1e-7)
+    assert new == pytest.approx(6 / (14 + 1e-5) ** 0.5, rel=1e-12)
+    scale = (8 / 3 + 1e-5) ** 0.5
+    assert reference == pytest.approx([-2 / scale, 0, 2 / scale], rel=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(), (1, 1), (4, 3)])
+@pytest.mark.parametrize("size", [1, 3, 8])
 @pytest.mark.parametrize("n", [1, 3, 8])
-@pytest.mark.parametrize("space", [(), (4, 4), (1, 3)])
-def test_value_and_gradient(n: int, space: tuple[int, ...]) -> None:
+def test_value_and_gradient_equal_the_formula(shape, size, n):
     torch.manual_seed(0)
-    x = torch.randn(5 + n, 3, *space, dtype=torch.double, requires_grad=True)
-    ours, theirs, weights = layer(3, 5)(x), by_hand(x, 5), torch.randn(5 + n, 3, *space, dtype=torch.double)
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
-    gradients = [torch.autograd.grad((weights * out).sum(), x, retain_graph=True)[0] for out in (ours, theirs)]
-    torch.testing.assert_close(*gradients, rtol=1e-8, atol=1e-9)
+    x = (2 + 3 * torch.randn(size + n, 5, *shape).double()).requires_grad_()
+    weights = torch.randn_like(x)
+    ours, theirs = layer(5, size)(x), formula(x[:size], x[size:])
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
+    gradients = [torch.autograd.grad((weights * out)[size:].sum(), x)[0] for out in (ours, theirs)]
+    torch.testing.assert_close(*gradients, rtol=1e-7, atol=1e-8)
+    if size * ours[0, 0].numel() > 1:  # of two points in all the outputs are 1 and -1, whatever they are
+        assert gradients[0][:size].abs().max() > 1e-3  # through the reference batch as well
 
 
-def test_a_sample_feels_the_reference_and_itself_alone() -> None:
+def test_samples_do_not_feel_each_other():
     torch.manual_seed(0)
-    x = torch.randn(4 + 3, 2, 2, 2, dtype=torch.double, requires_grad=True)
-    (gradient,) = torch.autograd.grad(layer(2, 4)(x)[5].pow(3).sum(), x)
-    felt = [bool(part.abs().max() > 1e-9) for part in gradient]
-    assert felt == [True] * 4 + [False, True, False]
+    x = torch.randn(7, 5, 4, 4).double().requires_grad_()
+    weights = torch.randn(5, 4, 4).double()
+    (gradient,) = torch.autograd.grad((weights * layer(5, 3)(x)[4]).sum(), x)
+    felt = gradient.flatten(1).abs().amax(1)
+    assert (felt[:3] > 1e-6).all()
+    assert felt[4] > 1e-2
+    assert felt[[3, 5, 6]].tolist() == [0.0] * 3
+    (gradient,) = torch.autograd.grad((weights * layer(5, 3)(x)[1]).sum(), x)
+    assert gradient[3:].abs().max() == 0  # nor does the reference feel them
 
 
-def test_gain_and_bias() -> None:
+def test_the_same_in_training_and_in_use():
+    made, x = layer(5, 3, affine=True), torch.randn(6, 5, 2, 2).double()
+    assert torch.equal(made.train()(x), made.eval()(x))
+    assert list(made.buffers()) == []
+
+
+def test_gain_and_bias_of_each_channel():
     torch.manual_seed(0)
-    affine = VirtualBatchNorm(20_000)
-    assert float(affine.weight.detach().mean()) == pytest.approx(1, abs=1e-3)
-    assert float(affine.weight.detach().std()) == pytest.approx(0.02, rel=0.05)
-    assert not affine.bias.any()
-    small, x = layer(2, 2, affine=True), torch.randn(3, 2, dtype=torch.double)
+    made = layer(20_000, 1, affine=True)
+    assert made.weight.mean().item() == pytest.approx(1, abs=5 * 0.02 / 20_000**0.5)
+    assert made.weight.std().item() == pytest.approx(0.02, rel=0.03)
+    assert not made.bias.any()
+    made, plain, x = layer(3, 2, affine=True), layer(3, 2), torch.randn(4, 3, 2, 5).double()
     with torch.no_grad():
-        small.bias += torch.tensor([3.0, -1.0])
-    torch.testing.assert_close(small(x), small.weight * by_hand(x, 2) + small.bias, rtol=1e-9, atol=1e-9)
+        made.bias.normal_()
+    for c in range(3):
+        torch.testing.assert_close(made(x)[:, c], made.weight[c] * plain(x)[:, c] + made.bias[c])
 
 
-def test_half_precision_is_normalized_in_full() -> None:
-    x = 1000 + torch.randn(6, 2, 8, 8)
-    norm = VirtualBatchNorm(2, affine=False)
-    norm.reference_size = 3
-    found = norm(x.bfloat16())
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), norm(x.bfloat16().float()), rtol=1e-2, atol=1e-2)
-
-
-def test_the_reference_goes_ahead_of_every_batch() -> None:
+def test_far_from_zero():
+    """In float32 q - m^2 would be off by more than the variance itself."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(2, 3), VirtualBatchNorm(3), nn.Linear(3, 1)).double()
+    x = 3000 + torch.randn(11, 2, 4, 4)
+    made = VirtualBatchNorm(2, affine=False)
+    made.reference_size = 3
+    torch.testing.assert_close(made(x).double(), formula(x[:3].double(), x[3:].double()), rtol=1e-2, atol=1e-2)
+    assert made(torch.full((5, 2, 4, 4), 1234.5)).abs().max() < 1e-3
 
-    class Takes(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
 
-        def forward(self, latent: Tensor, condition: Tensor | None) -> Tensor:
-            assert condition is None or condition.tolist()[:2] == [7, 8]
-            return self.network(latent)
+def test_half_precision_is_computed_in_single():
+    torch.manual_seed(0)
+    x = (100 + torch.randn(11, 2, 4, 4)).bfloat16()
+    made = VirtualBatchNorm(2, affine=False)
+    made.reference_size = 3
+    assert made(x).dtype == torch.bfloat16
+    assert torch.equal(made(x), made(x.float()).bfloat16())
 
-    with pytest.raises(ValueError, match="needs a reference batch"):
-        network(torch.zeros(1, 2, dtype=torch.double))
-    wrapped = WithReference(Takes(), torch.randn(2, 2, dtype=torch.double), torch.tensor([7, 8]))
-    x = torch.randn(5, 2, dtype=torch.double)
-    whole = wrapped(x, torch.arange(5))
-    assert whole.shape == (5, 1)
-    torch.testing.assert_close(whole[3:4], wrapped(x[3:4], torch.tensor([3])), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(whole, wrapped.eval()(x, torch.arange(5)), rtol=0, atol=0)
-    assert {"latent", "condition"} <= wrapped.state_dict().keys()
+
+def test_without_a_reference_it_says_where_one_comes_from():
+    with pytest.raises(ValueError, match=r"needs a reference batch.*tricks=\[virtual_batch_norm\]"):
+        VirtualBatchNorm(3)(torch.randn(2, 3))
+
+
+class Network(nn.Module):
+    """A linear layer, the normalization, and what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(4, 5), VirtualBatchNorm(5)
+
+    def forward(self, latent, condition=None):
+        self.given = latent, condition
+        return self.norm(self.linear(latent))
+
+
+def test_the_reference_goes_ahead_and_is_left_out_of_what_comes_back():
+    torch.manual_seed(0)
+    network = Network()
+    latent, reference, label = torch.randn(3, 4), torch.randn(6, 4), torch.tensor([0, 1, 0, 1, 0, 1])
+    made = WithReference(network, reference, label)
+    out = made(latent, torch.tensor([7, 8, 9]))
+    assert network.norm.reference_size == 6
+    assert torch.equal(network.given[0], torch.cat([reference, latent]))
+    assert network.given[1].tolist() == [0, 1, 0, 1, 0, 1, 7, 8, 9]
+    assert torch.equal(out, network(torch.cat([reference, latent]))[6:])
+    alone = [made(latent[i : i + 1], torch.tensor([i])) for i in range(3)]
+    torch.testing.assert_close(out, torch.cat(alone), rtol=1e-5, atol=1e-6)
+    assert {"latent", "condition"} == {name for name, _ in made.named_buffers()} <= made.state_dict().keys()
+
+
+def test_a_reference_without_condition():
+    network = Network()
+    made = WithReference(network, torch.randn(6, 4))
+    assert made(torch.randn(3, 4)).shape == (3, 5)
+    assert network.given[1] is None
+    assert [name for name, _ in made.named_buffers()] == ["latent"]
