@@ -23,12 +23,13 @@ OPTIONS = {"ada_target": 0.0, "ada_interval": INTERVAL, "ada_images": 400, "ada_
 
 
 class Recording(AdaptiveAugmentation):
-    """Notes the signs of real logits of every part of D's turns, and p and r_t after every turn."""
+    """Notes the signs of real logits of every part of D's turns; after each turn what was heard, p and r_t."""
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
         self.signs: list[list[float]] = []
         self.trajectory: list[list[float]] = []
+        self.heard: list[list[int]] = []
 
     def discriminator_objective(self, batch: Batch) -> dict[str, Tensor]:
         terms = super().discriminator_objective(batch)
@@ -37,6 +38,7 @@ class Recording(AdaptiveAugmentation):
 
     def hear(self, signs: Tensor, images: int) -> None:
         super().hear(signs, images)
+        self.heard.append([int(signs[1]), images])
         self.trajectory.append([float(self.ada.p), float(self.ada.r_t)])
 
 
@@ -56,7 +58,7 @@ def main(devices: int, folder: Path) -> None:
     strategy = "ddp" if devices > 1 else "auto"
     trainer(devices=devices, strategy=strategy, max_epochs=1, use_distributed_sampler=False).fit(model, loader)
     torch.distributed.all_reduce = reduce
-    seen = {"signs": model.signs, "trajectory": model.trajectory, "collectives": collectives}
+    seen = {"signs": model.signs, "trajectory": model.trajectory, "heard": model.heard, "collectives": collectives}
     torch.save(seen, folder / f"{devices}-{rank}.pt")
 
 

@@ -143,6 +143,7 @@ def test_two_devices_share_one_p(ranks: list[dict[str, Any]]) -> None:
     alone = simulated(first["signs"], 2, BATCH, **OPTIONS)
     assert [r_t for _, r_t in alone] != [r_t for _, r_t in expected]
     assert len({p for p, _ in expected}) > 1
+    assert first["heard"] == [[BATCH, BATCH]] * BATCHES  # the signs of both, and their images
     assert BATCHES > 2 * INTERVAL
 
 
