@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 from torch.nn.utils.parametrize import is_parametrized
 
-from lit_gans import GAN, compose
+from lit_gans import compose
 from lit_gans.layers.virtual_batch_norm import VirtualBatchNorm as Layer
 from lit_gans.mixins import JointBatch, MinibatchDiscrimination, PacGAN, SpectralNorm, VirtualBatchNorm
 from lit_gans.models import DCGAN, MLPGAN, SNGAN
-from lit_gans.networks.sngan import cnn_discriminator
+from lit_gans.networks.sngan import cnn_discriminator, resnet_discriminator
 from tests.conftest import TINY, fit, images
 
 BATCH, BATCHES = 8, 5
@@ -99,10 +99,11 @@ def test_one_pass_has_each_samples_own_condition() -> None:
         torch.testing.assert_close(logits, model.discriminate(x, label), rtol=1e-4, atol=1e-6)
 
 
-def plain_sngan(model: GAN) -> tuple[nn.Module, nn.Module]:
+def plain_sngan(model: SNGAN) -> tuple[nn.Module, list[Tensor]]:
     """Hinge losses, a discriminator whose weights are divided by u'Wv after a step of power iteration in each pass."""
     generator = copy.deepcopy(model.generator)
-    discriminator = cnn_discriminator(16, 1, TINY["width"], "none").double()
+    make = {"cnn": cnn_discriminator, "resnet": resnet_discriminator}[model.network]
+    discriminator = make(16, 1, TINY["width"], "none", model.num_classes).double()
     names = [name for name, module in discriminator.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     normalized = [model.discriminator.get_submodule(name).parametrizations.weight for name in names]
     raw = [found.original.detach().clone().requires_grad_() for found in normalized]
@@ -113,7 +114,7 @@ def plain_sngan(model: GAN) -> tuple[nn.Module, nn.Module]:
         if name.endswith("bias"):
             parameter.data.copy_(own[name])
 
-    def judge(x: Tensor) -> Tensor:
+    def judge(x: Tensor, label: Tensor | None) -> Tensor:
         weights = {}
         for i, (name, weight) in enumerate(zip(names, raw, strict=True)):
             matrix = weight.flatten(1)
@@ -123,31 +124,38 @@ def plain_sngan(model: GAN) -> tuple[nn.Module, nn.Module]:
                 v = normalize(matrix.T @ u, dim=0, eps=1e-12)
             vectors[i] = [u, v]
             weights[f"{name}.weight"] = weight / (u @ matrix @ v)
-        return torch.func.functional_call(discriminator, weights, (x, None))
+        return torch.func.functional_call(discriminator, weights, (x, label))
 
     options = {"lr": 2e-4, "betas": (0.5, 0.999)}
     optimizer_g = torch.optim.Adam(generator.parameters(), **options)
     optimizer_d = torch.optim.Adam([*raw, *biases], **options)
-    for i, pixels in enumerate(torch.stack([item["image"] for item in images(BATCH * BATCHES)]).split(BATCH)):
-        real = pixels.double() / 127.5 - 1
+    for i in range(BATCHES):
+        batch = images(BATCH * BATCHES)[BATCH * i : BATCH * (i + 1)]
+        real = torch.stack([item["image"] for item in batch]).double() / 127.5 - 1
+        label = torch.stack([item["label"] for item in batch]) if model.num_classes else None
         torch.manual_seed(model.key("shared", i, 0))
-        fake = generator(torch.randn(BATCH, model.latent_dim, dtype=torch.double))
+        fake = generator(torch.randn(BATCH, model.latent_dim, dtype=torch.double), label)
         optimizer_d.zero_grad()
-        (relu(1 - judge(real)).mean() + relu(1 + judge(fake.detach())).mean()).backward()
+        (relu(1 - judge(real, label)).mean() + relu(1 + judge(fake.detach(), label)).mean()).backward()
         optimizer_d.step()
         optimizer_g.zero_grad()
-        (-judge(fake).mean()).backward()
+        (-judge(fake, label).mean()).backward()
         optimizer_g.step()
     return generator, raw
 
 
-def test_sngan_equals_a_plain_loop() -> None:
+@pytest.mark.parametrize("num_classes", [0, 10])
+@pytest.mark.parametrize("network", ["cnn", "resnet"])
+def test_sngan_equals_a_plain_loop(network: str, num_classes: int) -> None:
     options = {"generator_optimizer": {"name": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}}
-    model = SNGAN(**TINY, **options, discriminator_optimizer=options["generator_optimizer"]).double()
+    options["discriminator_optimizer"] = options["generator_optimizer"]
+    model = SNGAN(**TINY, **options, network=network, num_classes=num_classes).double()
+    start = copy.deepcopy(model.generator)
     generator, raw = plain_sngan(model)
     fit(model, images(BATCH * BATCHES), BATCH, max_epochs=1, precision="64-true")
-    for ours, theirs in zip(model.generator.parameters(), generator.parameters(), strict=True):
+    for ours, theirs, before in zip(*(g.parameters() for g in (model.generator, generator, start)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=1e-10)
+        assert ours.dim() == 1 or (ours - before).abs().max() > 1e-5  # a shift before batch norm does not count
     layers = [module for module in model.discriminator.modules() if is_parametrized(module)]
     for layer, theirs in zip(layers, raw, strict=True):
         torch.testing.assert_close(layer.parametrizations.weight.original, theirs, rtol=1e-7, atol=1e-10)
