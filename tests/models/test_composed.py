@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from lit_gans import GAN, compose
-from lit_gans.mixins import TTUR, GeneratorTurns, LazyPenalties, R1Penalty, R2Penalty, WeightClipping, WeightDecay
+from lit_gans.mixins import (
+    TTUR,
+    GeneratorTurns,
+    LazyPenalties,
+    OneSidedLabelSmoothing,
+    R1Penalty,
+    R2Penalty,
+    WeightClipping,
+    WeightDecay,
+)
 from lit_gans.models import DCGAN, DRAGAN, LSGAN, R3GAN, RSGAN, WGAN
 from tests.conftest import TINY, fit, images
 from tests.models.test_twins import ns_d, ns_g
@@ -166,6 +175,48 @@ def test_r3gan() -> None:
         make_d=lambda parameters: torch.optim.Adam(parameters, LR),
         make_g=lambda parameters: torch.optim.Adam(parameters, LR, (0.0, 0.99)),
     )
+
+
+def test_r3gan_lets_gamma_fall_to_a_tenth() -> None:
+    model, real = R3GAN(**TINY, blocks=1, gamma_ramp=4), torch.randn(3, 1, 16, 16)
+
+    def penalty(updates: int) -> float:
+        model.turns_taken["generator"] = updates
+        return float(model.discriminator_penalty(real, -real, None).detach())
+
+    whole = float(R3GAN(**TINY, blocks=1).discriminator_penalty(real, -real, None).detach())
+    shares = [1, 0.1 + 0.45 * (1 + 0.5**0.5), 0.55, 0.1 + 0.45 * (1 - 0.5**0.5), 0.1, 0.1]
+    assert [penalty(updates) / whole for updates in (0, 1, 2, 3, 4, 9)] == pytest.approx(shares, rel=1e-5)
+    with pytest.raises(ValueError, match="gamma_ramp must be at least 1, or null"):
+        R3GAN(**TINY, gamma_ramp=0)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_r3gan_samples_within_bounds_that_its_generator_has_not(n: int) -> None:
+    model, latent = R3GAN(**TINY), 5 * torch.randn(n, 8)
+    raw = model.generator(latent).detach()
+    assert float(raw.abs().max()) > 1
+    torch.testing.assert_close(model.sample(n, latent=latent), raw.clamp(-1, 1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [LSGAN, DRAGAN])
+def test_smoothed_labels_reach_every_loss_that_has_labels(model: type[GAN]) -> None:
+    def loss(d: nn.Module, x: Tensor, g: Tensor, turn: int) -> Tensor:
+        if model is LSGAN:
+            return ((d(x) - 0.8) ** 2).mean() / 2 + (d(g) ** 2).mean() / 2
+        return ns_d(d, x, g, 0.8) + 10.0 * dragan_term(d, x)
+
+    check(
+        compose(model, OneSidedLabelSmoothing)(**TINY, smooth_target=0.8),
+        loss,
+        lambda d, x, g: ((d(g) - 1) ** 2).mean() / 2 if model is LSGAN else ns_g(d, g),
+    )
+
+
+@pytest.mark.parametrize("model", [WGAN, RSGAN, R3GAN])
+def test_losses_without_labels_refuse_smoothed_ones(model: type[GAN]) -> None:
+    with pytest.raises(ValueError, match="this model's loss has none"):
+        compose(model, OneSidedLabelSmoothing)(**TINY)
 
 
 def test_r2() -> None:
