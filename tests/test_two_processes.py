@@ -28,7 +28,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return {key: torch.load(folder / "{}-{}-{}.pt".format(*key), weights_only=True) for key in ranks}
 
 
-@pytest.mark.parametrize("case", ["non_saturating", "wgan_gp", "r1", "accumulate"])
+@pytest.mark.parametrize(
+    "case", ["non_saturating", "wgan_gp", "r1", "spectral_norm", "virtual_batch_norm", "accumulate"]
+)
 def test_gradients_equal_those_of_the_whole_batch(case: str, runs: Runs) -> None:
     alone, both = runs[case, 1, 0], [runs[case, 2, rank] for rank in (0, 1)]
     n_critic = CASES[case][1].get("n_critic", 1)
@@ -48,3 +50,19 @@ def test_ranks_draw_their_own_latents_and_stay_together(runs: Runs) -> None:
     ours, theirs = first["state"][0], second["state"][0]
     assert any("running_mean" in name for name in ours)
     assert [name for name, value in ours.items() if not torch.equal(value, theirs[name])] == []
+
+
+def test_unrolled_steps_are_those_of_the_whole_batch_if_exchanged(runs: Runs) -> None:
+    def distances(case: str, rank: int) -> list[float]:
+        pairs = zip(runs[case, 2, rank]["gradients"][:4], runs[case, 1, 0]["gradients"][:4], strict=True)
+        return [float((ours - whole).norm() / whole.norm()) for ours, whole in pairs]
+
+    for rank in (0, 1):
+        assert max(distances("unrolled", rank)) < 1e-9
+    # Apart, the discriminator's turn is the same, and what the generator looks ahead to is not.
+    discriminators, generators = distances("unrolled_apart", 0)[:1], distances("unrolled_apart", 0)[1::2]
+    assert max(discriminators) < 1e-6
+    assert min(generators) > 1e-4
+    own, generators_own = (len(gradient) for gradient in runs["unrolled", 2, 0]["gradients"][:2])
+    assert runs["unrolled", 2, 0]["collectives"] == [own, *[own] * 3 * 2, generators_own] * BATCHES
+    assert runs["unrolled_apart", 2, 0]["collectives"] == [own, generators_own] * BATCHES

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_gans import GAN, compose, penalties
-from lit_gans.mixins import R1Penalty
+from lit_gans.mixins import R1Penalty, SpectralNorm, Unrolled, VirtualBatchNorm
 from lit_gans.models import DCGAN, WGANGP
 from tests.conftest import TINY, images, trainer
 
@@ -23,9 +23,13 @@ CASES: dict[str, tuple[type[GAN], dict[str, Any]]] = {
     "non_saturating": (DCGAN, PLAIN),
     "wgan_gp": (WGANGP, {**PLAIN, "n_critic": 2}),
     "r1": (compose(DCGAN, R1Penalty), PLAIN),
+    "spectral_norm": (compose(DCGAN, SpectralNorm), PLAIN),
+    "virtual_batch_norm": (compose(DCGAN, VirtualBatchNorm), PLAIN),
     "accumulate": (DCGAN, {**PLAIN, "accumulate": 2}),
     "batch_norm": (DCGAN, {}),
     "own_latents": (DCGAN, {}),
+    "unrolled": (compose(DCGAN, Unrolled), {**PLAIN, "unrolled_steps": 3, "unrolled_exchange": True}),
+    "unrolled_apart": (compose(DCGAN, Unrolled), {**PLAIN, "unrolled_steps": 3}),
 }
 
 

@@ -45,7 +45,7 @@ class Unrolled(GAN):
     @override
     def check(self) -> None:
         super().check()
-        unrolling.check(self.discriminator_optimizer, type(self))
+        unrolling.check(self.discriminator_optimizer)
 
     @override
     def generator_objective(self, batch: Batch) -> dict[str, Tensor]:
