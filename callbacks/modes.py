@@ -98,7 +98,7 @@ class ModeCount(Callback):
         if self.judge is not None and self.last and trainer.is_global_zero:
             scores, step = self.last
             told = [f"{name.removeprefix('modes/')} {value:.4g}" for name, value in scores.items()]
-            print(f"modes at update {step}: {', '.join(told)}; there are {self.judge.num_modes}")
+            print(f"modes, of {self.judge.num_modes} at update {step}: {', '.join(told)}")
 
     # What
 

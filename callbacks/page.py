@@ -123,8 +123,9 @@ def _tiles(summary: Summary, curves: Curves) -> str:
 def _charts(curves: Curves, last_step: float) -> str:
     groups: dict[str, Curves] = {}
     for name, points in curves.items():
-        # Gradient norms are of no common size with shares.
-        title = GRADIENTS if name.startswith(GRADIENTS) else name.split("/")[0]
+        # Gradient norms are of no common size with shares, nor is any count or distance of modes with another.
+        alone = name if name.startswith("modes/") else name.split("/")[0]
+        title = GRADIENTS if name.startswith(GRADIENTS) else alone
         groups.setdefault(title, {})[name] = points
     cards = [
         f'<div class="card" data-chart><h3>{escape(title)}</h3>{_legend(group)}{chart(group, last_step)}</div>'

@@ -113,7 +113,14 @@ def tests_of(trick: str) -> list[str]:
     """The test files and names that have to notice."""
     own = ROOT / "tests" / "mixins" / f"test_{trick}.py"
     files = [str(own.relative_to(ROOT))] if own.exists() else []
-    return [*files, "tests/mixins/test_tricks.py", "tests/models/test_twins.py", "tests/mixins/test_resume.py"]
+    shared = [
+        "mixins/test_tricks",
+        "mixins/test_turns",
+        "mixins/test_resume",
+        "models/test_twins",
+        "models/test_composed",
+    ]
+    return [*files, *(f"tests/{name}.py" for name in shared)]
 
 
 def noticed(sabotage: Sabotage) -> bool:
@@ -124,9 +131,10 @@ def noticed(sabotage: Sabotage) -> bool:
             ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(".git", "runs", ".venv*", "*.png", ".*_cache")
         )
         (copy / "lit_gans" / "mixins" / f"{sabotage.trick}.py").write_text(sabotage.source)
-        own, *shared = tests_of(sabotage.trick)
-        selected = [] if own.startswith("tests/mixins/test_tricks") else [[own]]
-        selected.append([*shared, "-k", f"{sabotage.trick} and not two_processes"])
+        files = tests_of(sabotage.trick)
+        own = [file for file in files if Path(file).stem == f"test_{sabotage.trick}"]
+        shared = [file for file in files if file not in own]
+        selected = [*([own] if own else []), [*shared, "-k", f"{sabotage.trick} and not two_processes"]]
         for arguments in selected:
             command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", *arguments]
             done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600)

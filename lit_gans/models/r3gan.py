@@ -67,12 +67,16 @@ class R3GAN(Relativistic, R1Penalty, R2Penalty):
             discriminator_optimizer=discriminator_optimizer or ADAM,
             **rest,
         )
-        if gamma_ramp is not None and gamma_ramp < 1:
-            raise ValueError(f"gamma_ramp must be at least 1, or null for constant gammas, got {gamma_ramp}.")
         self.gamma_ramp = gamma_ramp
         self.sample_shape = (image_channels, image_size, image_size)
         self.widths = stage_widths(image_size, width, max_width)
         self.block_options = {"group_width": group_width, "blocks": blocks, "expansion": expansion}
+
+    @override
+    def check(self) -> None:
+        super().check()
+        if self.gamma_ramp is not None and self.gamma_ramp < 1:
+            raise ValueError(f"gamma_ramp must be at least 1, or null for constant gammas, got {self.gamma_ramp}.")
 
     @override
     def build_generator(self) -> nn.Module:

@@ -1,5 +1,10 @@
 """Modes counted during training: when, of whose weights, under which names, and felt by nobody."""
 
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +16,7 @@ from lit_gans.callbacks.modes import ModeCount, PointJudge
 from lit_gans.data import Digits, Dirac, Rings, StackedDigits
 from lit_gans.metrics import modes
 from lit_gans.models import DCGAN, MLPGAN
+from tests.callbacks.modes_processes import main
 from tests.conftest import TINY, trainer
 
 NAMES = {"captured", "high_quality", "reverse_kl", "spread", "sliced_wasserstein", "mmd"}
@@ -39,7 +45,7 @@ def test_scores_are_published_when_due_and_at_the_end(capsys: pytest.CaptureFixt
     published = run(point_model(n_critic=2), rings(), count, max_steps=5)
     assert [step for step, _ in published] == [2, 4, 5]
     assert all(values.keys() == {f"modes/{name}" for name in NAMES} for _, values in published)
-    assert "modes at update 5: captured " in capsys.readouterr().out
+    assert "modes, of 8 at update 5: captured " in capsys.readouterr().out
     assert count.last == (published[-1][1], 5)
 
 
@@ -88,8 +94,10 @@ def test_points_without_width_have_a_distance_only() -> None:
     assert values.keys() == {"modes/sliced_wasserstein"}
 
 
-def test_other_data_are_left_alone() -> None:
-    assert run(DCGAN(**TINY), Digits(image_size=16, batch_size=64), ModeCount(every=1), max_steps=2) == []
+def test_other_data_are_left_alone_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert run(DCGAN(**TINY), Digits(image_size=16, batch_size=64), ModeCount(every=1), max_steps=2) == []
+    assert sum("Modes are counted where they are known" in line for line in caplog.messages) == 1
 
 
 def test_counting_is_not_felt() -> None:
@@ -118,3 +126,15 @@ def test_a_resumed_run_has_the_scores_of_one_that_never_stopped(tmp_path: Any) -
 def test_options_out_of_range_are_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must be at least"):
         ModeCount(**{option: 0})
+
+
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
+    main(1, tmp_path)
+    command = [sys.executable, "-W", "ignore", "-m", "tests.callbacks.modes_processes", "2", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-3000:]
+    alone, first, second = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1"))
+    assert str(alone) == str(first) == str(second)  # a spread that is NaN, too
+    assert {"modes/captured", "modes/captured_digits"} <= alone.keys()

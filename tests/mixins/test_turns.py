@@ -30,27 +30,27 @@ NO_BN = {**TINY, "discriminator_norm": "none"}
 
 
 @pytest.mark.parametrize(
-    ("tricks", "options", "sentence"),
+    ("name", "tricks", "options", "sentence"),
     [
-        ([R2Penalty], {"r2_gamma": -1.0}, r"r2_gamma must be at least 0, got -1\.0"),
-        ([R2Penalty], {"discriminator_norm": "batch"}, "r2 penalises .* batch norm"),
-        ([DRAGANPenalty], {"dragan_weight": -1.0}, "dragan_weight must be at least 0"),
-        ([DRAGANPenalty], {"discriminator_norm": "batch"}, "dragan penalises .* batch norm"),
-        ([LazyPenalties, R1Penalty], {"lazy_every": 0}, "lazy_every must be at least 1, got 0"),
-        ([LazyPenalties], {}, r"there is none: name it before them, as in tricks=\[lazy,r1\]"),
-        ([R1Penalty, LazyPenalties], {}, "there is none: name it before them"),
-        ([WeightClipping], {"clip_value": 0.0}, "clip_value must be above 0"),
-        ([WeightClipping, Unrolled], {}, "weight_clipping"),
-        ([Unrolled, WeightClipping], {}, "weight_clipping"),
-        ([WeightClipping, SpectralNorm], {}, r"tricks\.spectral_norm=null"),
-        ([TTUR], {"ttur_generator_lr": 0.0}, "ttur_generator_lr must be above 0, or null"),
-        ([GeneratorTurns], {"generator_turns": 0}, "generator_turns must be at least 1"),
-        ([GeneratorTurns], {"n_critic": 2}, r"set model\.n_critic=1"),
-        ([GeneratorDropout], {"generator_dropout_p": 1.0}, r"at least 0 and below 1, got 1\.0"),
-        ([WeightDecay], {"weight_decay_value": -1e-5}, "weight_decay_value must be at least 0"),
+        ("r2", [R2Penalty], {"r2_gamma": -1.0}, r"r2_gamma must be at least 0, got -1\.0"),
+        ("r2", [R2Penalty], {"discriminator_norm": "batch"}, "r2 penalises .* batch norm"),
+        ("dragan", [DRAGANPenalty], {"dragan_weight": -1.0}, "dragan_weight must be at least 0"),
+        ("dragan", [DRAGANPenalty], {"discriminator_norm": "batch"}, "dragan penalises .* batch norm"),
+        ("lazy", [LazyPenalties, R1Penalty], {"lazy_every": 0}, "lazy_every must be at least 1, got 0"),
+        ("lazy", [LazyPenalties], {}, r"there is none: name it before them, as in tricks=\[lazy,r1\]"),
+        ("lazy", [R1Penalty, LazyPenalties], {}, "there is none: name it before them"),
+        ("weight_clipping", [WeightClipping], {"clip_value": 0.0}, "clip_value must be above 0"),
+        ("weight_clipping", [WeightClipping, Unrolled], {}, "weight_clipping"),
+        ("weight_clipping", [Unrolled, WeightClipping], {}, "weight_clipping"),
+        ("weight_clipping", [WeightClipping, SpectralNorm], {}, r"tricks\.spectral_norm=null"),
+        ("ttur", [TTUR], {"ttur_generator_lr": 0.0}, "ttur_generator_lr must be above 0, or null"),
+        ("generator_turns", [GeneratorTurns], {"generator_turns": 0}, "generator_turns must be at least 1"),
+        ("generator_turns", [GeneratorTurns], {"n_critic": 2}, r"set model\.n_critic=1"),
+        ("generator_dropout", [GeneratorDropout], {"generator_dropout_p": 1.0}, r"at least 0 and below 1, got 1\.0"),
+        ("weight_decay", [WeightDecay], {"weight_decay_value": -1e-5}, "weight_decay_value must be at least 0"),
     ],
 )
-def test_refusals(tricks: list[type], options: dict[str, Any], sentence: str) -> None:
+def test_refusals(name: str, tricks: list[type], options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         compose(DCGAN, *tricks)(**{**NO_BN, **options})
 
@@ -65,7 +65,7 @@ def test_lazy_penalties_are_not_even_computed(monkeypatch: pytest.MonkeyPatch) -
     assert len(calls) == 3
 
 
-def test_no_player_meets_a_weight_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_player_meets_a_weight_outside_with_weight_clipping(monkeypatch: pytest.MonkeyPatch) -> None:
     met: list[float] = []
     model = compose(DCGAN, WeightClipping)(**NO_BN, clip_value=0.005)
     real = model.discriminate
@@ -81,7 +81,7 @@ def test_no_player_meets_a_weight_outside(monkeypatch: pytest.MonkeyPatch) -> No
     assert max(float(parameter.detach().abs().max()) for parameter in model.generator.parameters()) > 0.01
 
 
-def test_given_optimizers_stay_what_the_checkpoint_says() -> None:
+def test_ttur_and_weight_decay_leave_given_optimizers_what_the_checkpoint_says() -> None:
     given = {"name": "adam", "lr": 1e-2}
     model = compose(DCGAN, TTUR, WeightDecay)(**TINY, generator_optimizer=given, ttur_discriminator_lr=None)
     assert given == {"name": "adam", "lr": 1e-2}
@@ -90,7 +90,7 @@ def test_given_optimizers_stay_what_the_checkpoint_says() -> None:
     assert model.discriminator_optimizer["lr"] == 2e-4
 
 
-def test_more_generator_turns_cause_no_warning() -> None:
+def test_generator_turns_cause_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.filterwarnings("ignore", module="lightning")
@@ -102,7 +102,7 @@ def test_more_generator_turns_cause_no_warning() -> None:
 
 @pytest.mark.parametrize("at_sampling", [False, True])
 @pytest.mark.parametrize("n", [1, 3, 8])
-def test_dropout_follows_every_activation(at_sampling: bool, n: int) -> None:
+def test_generator_dropout_follows_every_activation(at_sampling: bool, n: int) -> None:
     network = nn.Sequential(nn.Linear(4, 200), nn.ReLU(), nn.Linear(200, 200), nn.LeakyReLU(), nn.Linear(200, 2))
     plain = copy.deepcopy(network)
     add_dropout(network, 0.25, at_sampling)
@@ -117,7 +117,7 @@ def test_dropout_follows_every_activation(at_sampling: bool, n: int) -> None:
     assert float(dropped.max()) == pytest.approx(1 / 0.75, rel=1e-6)
 
 
-def test_dropout_draws_anew_for_every_sample_that_has_noise() -> None:
+def test_generator_dropout_draws_anew_for_every_sample_that_has_noise() -> None:
     latent = torch.ones(2, 8)
     for at_sampling in (False, True):
         model = compose(DCGAN, GeneratorDropout)(**TINY, generator_dropout_at_sampling=at_sampling)
@@ -125,7 +125,7 @@ def test_dropout_draws_anew_for_every_sample_that_has_noise() -> None:
         assert torch.allclose(first, second, atol=1e-6) is not at_sampling
 
 
-def test_a_generator_without_activations_is_refused() -> None:
+def test_generator_dropout_refuses_a_generator_without_activations() -> None:
     class Linear(MLPGAN):
         def build_generator(self) -> nn.Module:
             return nn.Linear(2, 2)
