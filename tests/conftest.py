@@ -19,6 +19,15 @@ from lit_gans.models import DCGAN
 TINY = {"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 8}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has all tests that share a module's fixture: several processes of training are not started twice."""
+    for item in items:
+        definitions = item._fixtureinfo.name2fixturedefs.values()
+        if any(fixture.scope == "module" for several in definitions for fixture in several):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
