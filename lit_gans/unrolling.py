@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -17,6 +18,9 @@ from torch.distributed.nn.functional import all_reduce
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 """The names of those that can be differentiated."""
+
+Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
+"""Of parameters ``(P,)`` and buffers by name, a scalar to minimise."""
 
 
 def flatten(tensors: Iterable[Tensor]) -> Tensor:
@@ -135,32 +139,60 @@ def continued(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) ->
 
 
 def unroll(
-    objective: Callable[[Tensor], Tensor],
+    objective: Objective,
     parameters: Tensor,
+    buffers: Mapping[str, Tensor],
     optimizer: Adam | SGD,
     steps: int,
     *,
     stop_gradient: bool = False,
     exchange: bool = False,
+    compiled: bool = False,
 ) -> Tensor:
     """The parameters after some steps on one objective (Metz et al. 2017, arXiv 1611.02163, eq. 7 to 9).
 
     Args:
-        objective: a scalar to minimise, of parameters ``(P,)``.
+        objective: a scalar to minimise, of parameters ``(P,)`` and of buffers, which it may change in place.
         parameters: ``(P,)``, where the steps start.
+        buffers: by name.
         optimizer: that makes them.
         steps: how many.
         stop_gradient: return a constant; otherwise what is returned is differentiable with respect to everything that
             the objective is made of, second-order terms included.
         exchange: average each gradient over the devices.
+        compiled: compile the gradient; the objective must not differentiate anything by itself then.
     """
-    parameters = parameters.detach()
-    for _ in range(steps):
-        parameters.requires_grad_()
-        (gradient,) = torch.autograd.grad(objective(parameters), parameters, create_graph=not stop_gradient)
-        with torch.set_grad_enabled(not stop_gradient):
+    gradient_of = compiled_gradient(objective) if compiled else partial(eager_gradient, objective)
+    with torch.set_grad_enabled(not stop_gradient):
+        parameters = parameters.detach().requires_grad_(not stop_gradient)
+        for _ in range(steps):
+            gradient = gradient_of(parameters, buffers)
             parameters, optimizer = optimizer.step(parameters, averaged(gradient) if exchange else gradient)
     return parameters
+
+
+def eager_gradient(objective: Objective, parameters: Tensor, buffers: Mapping[str, Tensor]) -> Tensor:
+    """The objective's gradient ``(P,)``; with a history where gradients are enabled."""
+    differentiable = torch.is_grad_enabled()
+    with torch.enable_grad():
+        parameters = parameters if differentiable else parameters.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(objective(parameters, buffers), parameters, create_graph=differentiable)
+    return gradient
+
+
+def compiled_gradient(objective: Objective) -> Callable[[Tensor, Mapping[str, Tensor]], Tensor]:
+    """The same by ``torch.func.grad``, compiled: a graph that already differentiates is differentiated once more.
+
+    What is random is drawn as without compilation.
+    """
+    compiled = torch.compile(torch.func.grad(objective), options={"fallback_random": True})
+
+    def gradient_of(parameters: Tensor, buffers: Mapping[str, Tensor]) -> Tensor:
+        with torch.compiler.set_stance("default"):
+            gradient: Tensor = compiled(parameters, buffers)
+        return gradient
+
+    return gradient_of
 
 
 def look_ahead(
@@ -183,11 +215,11 @@ def look_ahead(
     start = {name: parameter for name, parameter in network.named_parameters() if id(parameter) in moved}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
 
-    def of_vector(vector: Tensor) -> Tensor:
+    def of_vector(vector: Tensor, buffers: Mapping[str, Tensor]) -> Tensor:
         return objective({**buffers, **unflatten(vector, start)})
 
     own = list(start.values())
-    vector = unroll(of_vector, flatten(own), continued(optimizer, own), steps, **options)
+    vector = unroll(of_vector, flatten(own), buffers, continued(optimizer, own), steps, **options)
     return {**buffers, **unflatten(vector, start)}
 
 

@@ -9,6 +9,10 @@ from typing_extensions import override
 from lit_gans import unrolling
 from lit_gans.game import Batch
 from lit_gans.gan import GAN
+from lit_gans.mixins.dragan import DRAGANPenalty
+from lit_gans.mixins.r1 import R1Penalty
+from lit_gans.mixins.r2 import R2Penalty
+from lit_gans.mixins.wgan_gp import GradientPenalty
 
 
 class Unrolled(GAN):
@@ -23,10 +27,12 @@ class Unrolled(GAN):
         unrolled_stop_gradient: take D^k for a constant, without the second-order terms.
         unrolled_exchange: average the steps' gradients over the devices, so that D^k is that of the whole batch;
             otherwise each device looks ahead on its own part.
+        unrolled_compile: compile the gradient of a step, for GPUs that wait for the launch of many small kernels.
         rest: options of the model.
 
     Raises:
-        ValueError: if ``unrolled_steps`` is negative, or the discriminator's steps cannot be differentiated.
+        ValueError: if ``unrolled_steps`` is negative, or the discriminator's steps cannot be differentiated, or cannot
+            be compiled.
     """
 
     def __init__(
@@ -35,17 +41,28 @@ class Unrolled(GAN):
         unrolled_steps: int = 5,
         unrolled_stop_gradient: bool = False,
         unrolled_exchange: bool = False,
+        unrolled_compile: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
         if unrolled_steps < 0:
             raise ValueError(f"unrolled_steps must be at least 0, got {unrolled_steps}.")
-        self.ahead = {"steps": unrolled_steps, "stop_gradient": unrolled_stop_gradient, "exchange": unrolled_exchange}
+        self.ahead = {
+            "steps": unrolled_steps,
+            "stop_gradient": unrolled_stop_gradient,
+            "exchange": unrolled_exchange,
+            "compiled": unrolled_compile,
+        }
 
     @override
     def check(self) -> None:
         super().check()
         unrolling.check(self.discriminator_optimizer)
+        if self.ahead["compiled"] and isinstance(self, (R1Penalty, R2Penalty, GradientPenalty, DRAGANPenalty)):
+            raise ValueError(
+                "unrolled_compile differentiates compiled code twice, and a gradient penalty would be a third time, "
+                "which torch.compile refuses: set unrolled_compile=false, or leave the penalty out."
+            )
 
     @override
     def generator_objective(self, batch: Batch) -> dict[str, Tensor]:

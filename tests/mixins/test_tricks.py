@@ -35,8 +35,8 @@ def models() -> dict[str, type[GAN]]:
 
 
 TRICKS, MODELS = tricks(), models()
-ELSEWHERE = ("_target_", "unrolled_exchange", "generator_dropout_at_sampling")
-"""What no turn of one process feels: tests.two_processes and tests.mixins.test_turns see to them."""
+ELSEWHERE = ("_target_", "unrolled_exchange", "unrolled_compile", "generator_dropout_at_sampling")
+"""What no turn of one process feels: tests.two_processes, test_unrolled and test_turns see to them."""
 OPTIONS = [(name, key) for name, options in TRICKS.items() for key in options if key not in ELSEWHERE]
 REMEDIES = ("set model.", "use model=", "leave it out", "=null", "name it")
 """What a refusal says: a way out."""

@@ -1,6 +1,7 @@
 """Unrolling in the game: against plain loops and finite differences; what it leaves alone; what it costs."""
 
 import copy
+import shutil
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_gans import GAN, compose
-from lit_gans.mixins import R1Penalty, SpectralNorm, Unrolled
+from lit_gans.mixins import DRAGANPenalty, GradientPenalty, R1Penalty, R2Penalty, SpectralNorm, Unrolled
 from lit_gans.models import DCGAN, MLPGAN
 from tests.conftest import TINY, fit, images
 from tests.mixins.twin import reals
@@ -237,6 +238,34 @@ def test_memory_grows_linearly_with_the_steps() -> None:
     assert (ten - five) / 5 == pytest.approx(step, rel=0.01)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize(
+    ("norm", "stop_gradient"),
+    [
+        ("batch", False),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in [("spectral", False), ("batch", True)]),
+    ],
+)
+def test_compiled_steps_are_the_same(norm: str, stop_gradient: bool) -> None:
+    """After a few batches, in one graph that is not compiled again when the weights, or the rates, are others."""
+    cls = compose(MLPGAN, SpectralNorm, Unrolled) if norm == "spectral" else compose(MLPGAN, Unrolled)
+    options = {**SIZES, "lr_schedule": {"name": "linear", "updates": 5}}
+    options |= {} if norm == "spectral" else {"discriminator_norm": norm}
+    points = [{"image": point} for point in torch.randn(32, 2, dtype=torch.double)]
+
+    def weights(compiled: bool) -> Tensor:
+        model = cls(**options, unrolled_steps=3, unrolled_stop_gradient=stop_gradient, unrolled_compile=compiled)
+        fit(model.double(), points, 8, max_epochs=1, precision="64-true")
+        return torch.cat([value.flatten() for value in model.state_dict().values()])
+
+    torch.compiler.reset()
+    counters = torch._dynamo.utils.counters
+    counters.clear()
+    compiled = weights(True)
+    assert counters["stats"]["unique_graphs"] == 1
+    torch.testing.assert_close(compiled, weights(False), rtol=1e-6, atol=1e-9)
+
+
 # What is refused
 
 
@@ -252,3 +281,10 @@ def test_memory_grows_linearly_with_the_steps() -> None:
 def test_refusals(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         UnrolledDCGAN(**TINY, **options)
+
+
+@pytest.mark.parametrize("penalty", [R1Penalty, R2Penalty, GradientPenalty, DRAGANPenalty])
+def test_compiled_steps_refuse_gradient_penalties(penalty: type[GAN]) -> None:
+    cls = compose(DCGAN, penalty, Unrolled)
+    with pytest.raises(ValueError, match="set unrolled_compile=false, or leave the penalty out"):
+        cls(**TINY, **NO_BN, unrolled_compile=True)
