@@ -173,6 +173,12 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         else:
             self.trainer.strategy.optimizer_step(self.trainer.optimizers[index], lambda: None)
 
+    def optimizer_of(self, network: nn.Module) -> torch.optim.Optimizer:
+        """The one of the player who moves a network."""
+        owner = [network in player.networks for player in self.game].index(True)
+        optimizer: torch.optim.Optimizer = self.trainer.optimizers[owner]
+        return optimizer
+
     @contextmanager
     def frozen_but(self, index: int) -> Iterator[None]:
         """Nobody but one player learns: an opponent's gradients are not even computed."""

@@ -23,9 +23,13 @@ def _constant(samples: Tensor) -> Tensor:
 def _squared_gradient_norm(critic: Critic, samples: Tensor) -> Tensor:
     """||grad D(x_i)||^2 for every sample, ``(N,)``, with a graph to differentiate once more.
 
-    Compiled networks run eagerly here: torch.compile refuses to differentiate twice.
+    Compiled networks run eagerly here: torch.compile refuses to differentiate twice, unless what is compiled
+    differentiates by torch.func, as it must where all of this is compiled.
     """
     samples = _constant(samples)
+    if torch.compiler.is_compiling():
+        compiled: Tensor = torch.func.grad(lambda x: critic(x).sum())(samples)
+        return compiled.flatten(1).square().sum(1)
     with (
         torch.enable_grad(),
         torch.autocast(samples.device.type, enabled=False),

@@ -160,7 +160,7 @@ def unroll(
         stop_gradient: return a constant; otherwise what is returned is differentiable with respect to everything that
             the objective is made of, second-order terms included.
         exchange: average each gradient over the devices.
-        compiled: compile the gradient; the objective must not differentiate anything by itself then.
+        compiled: compile the gradient.
     """
     gradient_of = compiled_gradient(objective) if compiled else partial(eager_gradient, objective)
     with torch.set_grad_enabled(not stop_gradient):
@@ -244,15 +244,18 @@ def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.dtype in half else tensor for name, tensor in tensors.items()}
 
 
-def check(options: Mapping[str, Any]) -> None:
+def check(steps: int, options: Mapping[str, Any]) -> None:
     """Refuses an optimizer whose steps cannot be differentiated.
 
     Args:
+        steps: how many, at least 0.
         options: of the discriminator's optimizer.
 
     Raises:
-        ValueError: if there is nothing here that makes its steps.
+        ValueError: if there is nothing here that makes so many of its steps.
     """
+    if steps < 0:
+        raise ValueError(f"unrolled_steps must be at least 0, got {steps}.")
     reason = None
     if options.get("name") not in OPTIMIZERS:
         reason = f"{options.get('name')!r} has none here: set model.discriminator_optimizer.name to adam, adamw or sgd"

@@ -9,10 +9,6 @@ from typing_extensions import override
 from lit_gans import unrolling
 from lit_gans.game import Batch
 from lit_gans.gan import GAN
-from lit_gans.mixins.dragan import DRAGANPenalty
-from lit_gans.mixins.r1 import R1Penalty
-from lit_gans.mixins.r2 import R2Penalty
-from lit_gans.mixins.wgan_gp import GradientPenalty
 
 
 class Unrolled(GAN):
@@ -31,8 +27,7 @@ class Unrolled(GAN):
         rest: options of the model.
 
     Raises:
-        ValueError: if ``unrolled_steps`` is negative, or the discriminator's steps cannot be differentiated, or cannot
-            be compiled.
+        ValueError: if ``unrolled_steps`` is negative, or the discriminator's steps cannot be differentiated.
     """
 
     def __init__(
@@ -45,24 +40,13 @@ class Unrolled(GAN):
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
-        if unrolled_steps < 0:
-            raise ValueError(f"unrolled_steps must be at least 0, got {unrolled_steps}.")
-        self.ahead = {
-            "steps": unrolled_steps,
-            "stop_gradient": unrolled_stop_gradient,
-            "exchange": unrolled_exchange,
-            "compiled": unrolled_compile,
-        }
+        self.ahead: dict[str, Any] = {"steps": unrolled_steps, "stop_gradient": unrolled_stop_gradient}
+        self.ahead |= {"exchange": unrolled_exchange, "compiled": unrolled_compile}
 
     @override
     def check(self) -> None:
         super().check()
-        unrolling.check(self.discriminator_optimizer)
-        if self.ahead["compiled"] and isinstance(self, (R1Penalty, R2Penalty, GradientPenalty, DRAGANPenalty)):
-            raise ValueError(
-                "unrolled_compile differentiates compiled code twice, and a gradient penalty would be a third time, "
-                "which torch.compile refuses: set unrolled_compile=false, or leave the penalty out."
-            )
+        unrolling.check(self.ahead["steps"], self.discriminator_optimizer)
 
     @override
     def generator_objective(self, batch: Batch) -> dict[str, Tensor]:
@@ -80,5 +64,5 @@ class Unrolled(GAN):
             with self.standing_in(discriminator=weights):
                 return self.discriminator_loss(*samples) + self.discriminator_penalty(*samples)
 
-        own = [self.discriminator in player.networks for player in self.game].index(True)
-        return unrolling.look_ahead(objective, self.discriminator, self.trainer.optimizers[own], **self.ahead)
+        optimizer = self.optimizer_of(self.discriminator)
+        return unrolling.look_ahead(objective, self.discriminator, optimizer, **self.ahead)
