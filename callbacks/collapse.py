@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.callbacks.finite import broken_players
-from lit_gans.callbacks.look import real_samples, tell
+from lit_gans.callbacks.look import real_samples, told
 from lit_gans.callbacks.remedies import listed, remedies
 from lit_gans.game import Batch
 from lit_gans.metrics.diversity import Spread, spread
@@ -150,7 +150,7 @@ class CollapseWatch(Callback):
 
     # What
 
-    def _look(self, trainer: Trainer, model: GAN, seen: int) -> Numbers:
+    def _look(self, trainer: Trainer, model: Sampler, seen: int) -> Numbers:
         """All numbers of a look; ``seen`` samples are what the discriminator sees at once in a turn."""
         norms, self.gradient_norms = self.gradient_norms, {}
         numbers = {f"gradient_norm_{player}": float(norm) for player, norm in norms.items()}
@@ -164,15 +164,14 @@ class CollapseWatch(Callback):
         make = partial(model.sample, len(latent), latent=latent, condition=condition)
         fake = model.keyed(make, "watch", "noise")
         found, known = spread(fake), self.real_spread
-        told = model.keyed(partial(tell, model, real, fake, condition, seen), "watch", "told")
+        numbers |= model.keyed(partial(told, model, self.real, fake, seen), "watch", "told")
         return {
             "diversity": found.distance / known.distance if known.distance else math.nan,
             "spread": found.rank / known.rank,
-            **told,
             **numbers,
         }
 
-    def _fix(self, trainer: Trainer, model: GAN) -> None:
+    def _fix(self, trainer: Trainer, model: Sampler) -> None:
         """Chooses the latent, for good, and the real samples, which are the same for each run that goes on."""
         if not len(self.latent):
             self.latent = model.keyed(partial(model.sample_latent, self.n), "watch", "latent").cpu()
@@ -182,7 +181,7 @@ class CollapseWatch(Callback):
         else:
             rank_zero_info("CollapseWatch knows no real samples: it looks at gradients, and for NaN, alone.")
 
-    def _ends(self, trainer: Trainer, model: GAN) -> bool:
+    def _ends(self, trainer: Trainer, model: Sampler) -> bool:
         """Ends the run, and says why, if something is no number any more."""
         players = broken_players(model)
         # Under 16-mixed an update whose loss is too large for 16 bits is left out, and no harm is done.
@@ -196,7 +195,7 @@ class CollapseWatch(Callback):
         rank_zero_warn(f"{event} {what or 'a loss'}, so the run ends; likely remedies: {remedies('breakdown', model)}.")
         return True
 
-    def _judge(self, trainer: Trainer, model: GAN, numbers: Numbers) -> None:
+    def _judge(self, trainer: Trainer, model: Sampler, numbers: Numbers) -> None:
         """Says what has gone wrong by this look, once."""
         step, looks = trainer.global_step, f"{self.patience} looks in a row"
         sentences = {}
@@ -216,7 +215,7 @@ class CollapseWatch(Callback):
         if sentences and self.on_collapse == "stop":
             trainer.should_stop = True
 
-    def _has_won(self, model: GAN, numbers: Numbers) -> bool:
+    def _has_won(self, model: Sampler, numbers: Numbers) -> bool:
         gradient = numbers.get("gradient_norm_generator", math.nan)
         self.largest_gradient = max(self.largest_gradient, gradient if math.isfinite(gradient) else 0.0)
         if min(numbers.get(f"accuracy_{kind}", 0.0) for kind in ("real", "fake")) < SURE:

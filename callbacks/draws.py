@@ -7,10 +7,10 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
-from lit_gans import GAN
+from lit_gans import Sampler
 
 
-def drawn(trainer: Trainer, model: GAN, n: int, batch_size: int, *name: str | int) -> Iterator[Tensor]:
+def drawn(trainer: Trainer, model: Sampler, n: int, batch_size: int, *name: str | int) -> Iterator[Tensor]:
     """This process's part of ``n`` samples: whole batches, each drawn under its own key.
 
     Args:

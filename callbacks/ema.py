@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 
 
 class EMA(Callback):
@@ -45,7 +45,7 @@ class EMA(Callback):
     # What others use
 
     @contextmanager
-    def swapped(self, model: GAN) -> Iterator[None]:
+    def swapped(self, model: Sampler) -> Iterator[None]:
         """Within it the model's networks are their averages; without a fit before, nothing is swapped."""
         raw = {name: model.get_submodule(name) for name in self.averages}
         try:
@@ -137,7 +137,7 @@ def find_ema(trainer: Trainer) -> EMA | None:
     return next((callback for callback in callbacks if isinstance(callback, EMA)), None)
 
 
-def averaged(trainer: Trainer, model: GAN) -> AbstractContextManager[None]:
+def averaged(trainer: Trainer, model: Sampler) -> AbstractContextManager[None]:
     """Within it the model's networks are their averages if the trainer has an :class:`EMA`, else as they are."""
     ema = find_ema(trainer)
     return nullcontext() if ema is None else ema.swapped(model)

@@ -7,11 +7,11 @@ from lightning import Trainer
 from torch import Tensor, nn
 from torch.utils.data import IterableDataset, default_collate
 
-from lit_gans import GAN
+from lit_gans import GAN, Games, Sampler
 from lit_gans.game import Batch
 
 
-def real_samples(trainer: Trainer, model: GAN, n: int, *name: str | int) -> Batch | None:
+def real_samples(trainer: Trainer, model: Sampler, n: int, *name: str | int) -> Batch | None:
     """A batch of ``n`` real samples, or all there are, ready for the model; the same for each call with a name.
 
     Returns:
@@ -33,6 +33,28 @@ def real_samples(trainer: Trainer, model: GAN, n: int, *name: str | int) -> Batc
         return model.keyed(drawn, *name)
     finally:
         model.remembered_conditions = known
+
+
+@torch.no_grad()
+def told(model: Sampler, batch: Batch, fake: Tensor, seen: int) -> dict[str, float]:
+    """What :func:`tell` says of a model, or, under their names, of each of the games that it is made of.
+
+    Args:
+        model: whose discriminators are asked.
+        batch: real samples, prepared.
+        fake: as many; those of several games are made here, by each for the batch that it sees.
+        seen: as of :func:`tell`.
+    """
+    if isinstance(model, GAN):
+        return tell(model, batch["image"], fake, model.condition(batch), seen)
+    found: dict[str, float] = {}
+    if not isinstance(model, Games):
+        return found
+    for name in model.names:
+        game, own = model.named(name), model.game_batch(name, batch)
+        numbers = tell(game, own["image"], game.generate(own), game.condition(own), seen)
+        found |= {f"{name}/{number}": value for number, value in numbers.items()}
+    return found
 
 
 @torch.no_grad()

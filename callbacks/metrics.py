@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.callbacks.draws import drawn
 from lit_gans.callbacks.ema import averaged
 from lit_gans.callbacks.images import to_uint8
@@ -133,7 +133,7 @@ class GenerativeMetrics(Callback):
 
     # What
 
-    def _score_once(self, trainer: Trainer, model: GAN) -> None:
+    def _score_once(self, trainer: Trainer, model: Sampler) -> None:
         step = trainer.global_step
         if self.extractor is None or self.scores is None or (self.last and self.last[1] == step):
             return
@@ -144,7 +144,7 @@ class GenerativeMetrics(Callback):
         self.last = (scores["fid"], step)
         self.best = min(self.best or self.last, self.last)
 
-    def _fake_features(self, trainer: Trainer, model: GAN, extractor: FeatureExtractor) -> Tensor:
+    def _fake_features(self, trainer: Trainer, model: Sampler, extractor: FeatureExtractor) -> Tensor:
         """Features ``(N, D)`` of this process's part of the images."""
         batches = drawn(trainer, model, self.num_samples, self.batch_size, "metrics", trainer.global_step)
         return torch.cat([extractor(to_uint8(images).to(self.device)) for images in batches])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.callbacks.draws import drawn
 from lit_gans.callbacks.ema import averaged
 from lit_gans.callbacks.images import to_uint8
@@ -102,7 +102,7 @@ class ModeCount(Callback):
 
     # What
 
-    def _count_once(self, trainer: Trainer, model: GAN) -> None:
+    def _count_once(self, trainer: Trainer, model: Sampler) -> None:
         step = trainer.global_step
         if self.judge is None or (self.last and self.last[1] == step):
             return

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from lit_gans import GAN
+from lit_gans import Games, Sampler
 
 TRICKS = {
     "collapse": ("unrolled", "minibatch_discrimination", "pacgan"),
@@ -15,7 +15,7 @@ OTHERS = {
     "victory": "a smaller learning rate of the discriminator",
     "breakdown": "smaller learning rates",
 }
-NEEDS: dict[str, Callable[[GAN], bool]] = {
+NEEDS: dict[str, Callable[[Sampler], bool]] = {
     "label_smoothing": lambda model: model.has_labels,
     "diff_augment": lambda model: len(model.sample_shape or ()) == 3,
 }
@@ -23,18 +23,19 @@ NEEDS: dict[str, Callable[[GAN], bool]] = {
 MOST = 3
 
 
-def remedies(event: str, model: GAN) -> str:
+def remedies(event: str, model: Sampler) -> str:
     """What to try next: at most three tricks that the model does without, and what is no trick."""
     missing = [trick for trick in TRICKS[event] if not has(model, trick) and _suits(trick, model)]
     return listed([*(f"tricks=[{trick}]" for trick in missing[:MOST]), OTHERS[event]], "or")
 
 
-def has(model: GAN, trick: str) -> bool:
+def has(model: Sampler, trick: str) -> bool:
     """Whether a trick is a part of the model, composed or by its own class."""
-    return any(cls.__module__ == _module(trick) for cls in type(model).__mro__)
+    made = model.game_class if isinstance(model, Games) else type(model)
+    return any(cls.__module__ == _module(trick) for cls in made.__mro__)
 
 
-def _suits(trick: str, model: GAN) -> bool:
+def _suits(trick: str, model: Sampler) -> bool:
     return trick not in NEEDS or NEEDS[trick](model)
 
 

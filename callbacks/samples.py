@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.callbacks.ema import averaged, find_ema
 from lit_gans.callbacks.images import animate, columns_for, grid, plane, save
 from lit_gans.data.points import PointDataModule
@@ -82,7 +82,7 @@ class SampleGrid(Callback):
 
     # What
 
-    def _draw(self, trainer: Trainer, model: GAN) -> None:
+    def _draw(self, trainer: Trainer, model: Sampler) -> None:
         self.drawn = trainer.global_step
         if not trainer.is_global_zero:
             return
@@ -101,7 +101,7 @@ class SampleGrid(Callback):
         if drawings & (drawings - 1) == 0:  # a power of two: all films together cost twice the last one
             self._animate(trainer)
 
-    def _fix(self, model: GAN) -> None:
+    def _fix(self, model: Sampler) -> None:
         """Chooses latent, conditions and columns, for good."""
         n = self.points if _is_point(model) else self.n
         self.columns = columns_for(n)
@@ -114,13 +114,13 @@ class SampleGrid(Callback):
         self.latent = model.keyed(lambda: model.sample_latent(n), "samples", "latent").cpu()
         self.condition = None if condition is None else condition.cpu()
 
-    def _picture(self, model: GAN, reals: Tensor | None) -> Image.Image:
+    def _picture(self, model: Sampler, reals: Tensor | None) -> Image.Image:
         n, latent, condition = len(self.latent), self.latent, self.condition
         # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
         samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition), "samples", "noise")
         return plane(samples, reals, self.centres) if samples.dim() == 2 else grid(samples, self.columns)
 
-    def _reals(self, trainer: Trainer, model: GAN) -> Tensor | None:
+    def _reals(self, trainer: Trainer, model: Sampler) -> Tensor | None:
         """Real samples, the same each time; None where the data set is not known."""
         dataset: Any = getattr(getattr(trainer, "datamodule", None), "train_dataset", None)
         if dataset is None:
@@ -156,7 +156,7 @@ class SampleGrid(Callback):
             setattr(self, name, state_dict[name])
 
 
-def _is_point(model: GAN) -> bool:
+def _is_point(model: Sampler) -> bool:
     return model.sample_shape is not None and tuple(model.sample_shape) in ((1,), (2,))
 
 

@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningDataModule, Trainer
     from lightning.pytorch.loggers import Logger
 
-    from lit_gans import GAN
+    from lit_gans import Sampler
 
 
-def model(config: Config) -> "GAN":
+def model(config: Config) -> "Sampler":
     """The model with its tricks."""
     from lit_gans import compose
 
     tricks = [target_of(f"tricks.{name}", node) for name, node in config["tricks"].items()]
     cls = compose(target_of("model", config["model"]), *tricks)
     options = [_options(node) for node in (config["model"], *config["tricks"].values())]
-    return cls(**{name: value for given in options for name, value in given.items()})
+    made: Sampler = cls(**{name: value for given in options for name, value in given.items()})
+    return made
 
 
 def data(config: Config) -> "LightningDataModule":

@@ -3,7 +3,7 @@
 from lightning import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.callbacks.collapse import CollapseWatch
 from lit_gans.callbacks.finite import broken_players
 from lit_gans.checkpoint import read
@@ -25,7 +25,7 @@ def report(config: Config) -> None:
         print(f"Use it   lit_gans.load({str(checkpoint)!r}).sample(16)")
 
 
-def check(config: Config, trainer: Trainer, model: GAN) -> None:
+def check(config: Config, trainer: Trainer, model: Sampler) -> None:
     """Makes sure that a run ended with numbers.
 
     Raises:

@@ -13,7 +13,7 @@ from lit_gans.configs.check import Config
 from lit_gans.configs.errors import Refusal, first_process, shown
 
 if TYPE_CHECKING:
-    from lit_gans import GAN
+    from lit_gans import Sampler
 
 RUNS, LAST = Path("runs"), Path("checkpoints/last.ckpt")
 
@@ -82,7 +82,7 @@ def check_folder() -> None:
         )
 
 
-def start(config: Config, model: "GAN") -> tuple[str | None, dict[str, Any]]:
+def start(config: Config, model: "Sampler") -> tuple[str | None, dict[str, Any]]:
     """The checkpoint that a run starts from: its path and contents, or None and nothing.
 
     Raises:

@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf import OmegaConf
 from typing_extensions import override
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.configs.check import Config
 from lit_gans.configs.errors import TERMINATED, Refusal, first_process, shown
 from lit_gans.configs.resume import LAST
@@ -40,14 +40,14 @@ class Start(Callback):
         self.config = config
         self.happened = self.met = False
 
-    def look_ahead(self, model: GAN, data: LightningDataModule) -> None:
+    def look_ahead(self, model: Sampler, data: LightningDataModule) -> None:
         """Sets up data of this library before a logger begins a run; other processes leave that to Lightning."""
         if first_process() and isinstance(data, DataModule):
             data.prepare_data()
             data.setup("fit")
             self.meet(model, data)
 
-    def meet(self, model: GAN, data: Any) -> None:
+    def meet(self, model: Sampler, data: Any) -> None:
         """Refuses what cannot work, and says what the data are.
 
         Args:
@@ -70,7 +70,7 @@ class Start(Callback):
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if not self.met:
-            self.meet(cast(GAN, pl_module), trainer.datamodule)  # type: ignore[attr-defined]
+            self.meet(cast(Sampler, pl_module), trainer.datamodule)  # type: ignore[attr-defined]
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,16 +7,20 @@ if TYPE_CHECKING:
     from lit_gans.checkpoint import load
     from lit_gans.composition import compose
     from lit_gans.game import Batch, Game, Player
+    from lit_gans.games import Games
     from lit_gans.gan import GAN
+    from lit_gans.sampler import Sampler
 
-__all__ = ["GAN", "Batch", "Game", "Player", "compose", "load"]
+__all__ = ["GAN", "Batch", "Game", "Games", "Player", "Sampler", "compose", "load"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "GAN": "gan",
     "Batch": "game",
     "Game": "game",
+    "Games": "games",
     "Player": "game",
+    "Sampler": "sampler",
     "compose": "composition",
     "load": "checkpoint",
 }

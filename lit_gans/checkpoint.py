@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lit_gans.composition import compose
-from lit_gans.gan import GAN
+from lit_gans.sampler import Sampler
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def check(checkpoint: dict[str, Any], model: nn.Module) -> None:
     Raises:
         ValueError: if it is of another class, or has other or differently shaped weights.
     """
-    theirs, ours = checkpoint["recipe"], model.recipe() if isinstance(model, GAN) else None
+    theirs, ours = checkpoint["recipe"], model.recipe() if isinstance(model, Sampler) else None
     if theirs != ours:
         raise ValueError(f"The checkpoint is of {_describe(theirs)}, the model here is {_describe(ours)}.")
     saved, own = checkpoint["state_dict"], model.state_dict()
@@ -61,7 +61,7 @@ def _describe(recipe: dict[str, Any] | None) -> str:
     return names[0] + (f" with {' and '.join(names[1:])}" if names[1:] else "")
 
 
-def _import(path: str) -> type[GAN]:
+def _import(path: str) -> Any:
     module, name = path.split(":")
     try:
         found: Any = importlib.import_module(module)
@@ -72,12 +72,12 @@ def _import(path: str) -> type[GAN]:
             f"The checkpoint is of {name} from {module!r}, which cannot be imported here: pass `model_class`, or put "
             "the class into an importable module."
         ) from error
-    if not (isinstance(found, type) and issubclass(found, GAN)):
-        raise ValueError(f"The checkpoint names {path}, which is not a lit_gans.GAN.")
+    if not (isinstance(found, type) and issubclass(found, Sampler)):
+        raise ValueError(f"The checkpoint names {path}, which is no model of lit_gans.")
     return found
 
 
-def load(path: str | Path, *, ema: bool = True, model_class: type[GAN] | None = None) -> GAN:
+def load(path: str | Path, *, ema: bool = True, model_class: type[Sampler] | None = None) -> Sampler:
     """The model a checkpoint holds, tricks included, on the CPU and in eval mode.
 
     Args:

@@ -1,9 +1,11 @@
 """Any trick with any model: the subclass that ``class Mine(Trick, Model)`` would define."""
 
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from lit_gans.game import BuiltAfterInit
+from lit_gans.games import Games
 from lit_gans.gan import GAN
+from lit_gans.sampler import Sampler
 
 
 def import_path(cls: type) -> str:
@@ -11,7 +13,7 @@ def import_path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _check(model: type[GAN], tricks: tuple[type[GAN], ...]) -> None:
+def _check(model: type[Sampler], tricks: tuple[type[GAN], ...]) -> None:
     """Refuses what no class can be made of."""
     for position, trick in enumerate(tricks):
         if not (isinstance(trick, type) and issubclass(trick, GAN)):
@@ -26,11 +28,14 @@ def _check(model: type[GAN], tricks: tuple[type[GAN], ...]) -> None:
             raise ValueError(f"{' and '.join(owners)} each have a {loss} of their own: leave it out of all but one.")
 
 
-def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
+M = TypeVar("M", bound=Sampler)
+
+
+def compose(model: type[M], *tricks: type[GAN]) -> type[M]:
     """The class ``class Composed(*tricks, model)``, which knows what it was made of.
 
     Args:
-        model: a model.
+        model: a model. The tricks of one that is made of several games are each game's own.
         tricks: mixins of :mod:`lit_gans.mixins` or one's own, the outermost first.
 
     Raises:
@@ -41,9 +46,12 @@ def compose(model: type[GAN], *tricks: type[GAN]) -> type[GAN]:
     if not tricks:
         return model
 
-    def recipe(cls: type[GAN]) -> dict[str, Any]:
+    def recipe(cls: type[Sampler]) -> dict[str, Any]:
         return {"model": import_path(model), "tricks": [import_path(trick) for trick in tricks]}
 
     name = "".join(trick.__name__ for trick in tricks) + model.__name__
-    body = {"__module__": model.__module__, "__doc__": model.__doc__, "recipe": classmethod(recipe)}
-    return cast(type[GAN], BuiltAfterInit(name, (*tricks, model), body))
+    body: dict[str, Any] = {"__module__": model.__module__, "__doc__": model.__doc__, "recipe": classmethod(recipe)}
+    if issubclass(model, Games):
+        body["game_class"] = compose(model.game_class, *tricks)
+        return cast(type[M], BuiltAfterInit(name, (model,), body))
+    return cast(type[M], BuiltAfterInit(name, (*tricks, model), body))

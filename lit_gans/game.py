@@ -86,6 +86,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         self.accumulate, self.gradient_clip, self.compiled, self.seed = accumulate, gradient_clip, compile, seed
         self.turns_taken: Counter[str] = Counter()
         self.batches_seen = self.images_seen = 0
+        self.first_optimizer = 0  # of the trainer's, where several games share it
         self.latest_terms: dict[str, Tensor] = {}
 
     # What a game says
@@ -113,27 +114,41 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        batch = self.prepare(batch)
-        size = len(next(iter(batch.values())))
-        position = self.batches_seen % self.round_length
-        playing = [i for i, player in enumerate(self.game) if position >= self.round_length - player.turns]
-        counts = playing[-1] == len(self.game) - 1
-        due = counts and (self.global_step + 1) % self.log_every == 0
-        if len(playing) > 1 and self.accumulate == 1:
-            self.seed_turn("shared", self.batches_seen)
-            batch = self.shared(batch)
-        for index in playing:
-            last = index == playing[-1]
-            self.latest_terms |= self.take_turn(index, batch, size, last=last, counts=last and counts)
-        self.batches_seen += 1
-        self.images_seen += size * self.trainer.world_size
-        if counts:
-            for config in self.trainer.lr_scheduler_configs:
-                config.scheduler.step()  # type: ignore[call-arg]
-        if due:
+        before = self.global_step
+        self.latest_terms |= self.play_batch(self.prepare(batch), counts=True)
+        if self.global_step == before:
+            return
+        for config in self.trainer.lr_scheduler_configs:
+            config.scheduler.step()  # type: ignore[call-arg]
+        if self.global_step % self.log_every == 0:
             terms = self.latest_terms.items()
             means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms}
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
+
+    def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
+        """The turns of one batch: in a round, as many players' as its place in the round gives one.
+
+        Args:
+            batch: of this device, prepared.
+            counts: whether ``trainer.global_step`` grows when the last player has had a turn.
+
+        Returns:
+            The detached terms of the players' objectives.
+        """
+        size = len(next(iter(batch.values())))
+        position = self.batches_seen % self.round_length
+        playing = [i for i, player in enumerate(self.game) if position >= self.round_length - player.turns]
+        counts = counts and playing[-1] == len(self.game) - 1
+        if len(playing) > 1 and self.accumulate == 1:
+            self.seed_turn("shared", self.batches_seen)
+            batch = self.shared(batch)
+        terms: dict[str, Tensor] = {}
+        for index in playing:
+            last = index == playing[-1]
+            terms |= self.take_turn(index, batch, size, last=last, counts=last and counts)
+        self.batches_seen += 1
+        self.images_seen += size * self.trainer.world_size
+        return terms
 
     def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
         """One turn of the player ``index``, everyone else frozen.
@@ -167,16 +182,17 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     def step(self, index: int, counts: bool) -> None:
         """One optimizer step. Lightning counts those made through its wrapper, so only one a round goes that way."""
+        place = self.first_optimizer + index
         if counts:
             wrapped = self.optimizers()
-            (wrapped[index] if isinstance(wrapped, list) else wrapped).step()
+            (wrapped[place] if isinstance(wrapped, list) else wrapped).step()
         else:
-            self.trainer.strategy.optimizer_step(self.trainer.optimizers[index], lambda: None)
+            self.trainer.strategy.optimizer_step(self.trainer.optimizers[place], lambda: None)
 
     def optimizer_of(self, network: nn.Module) -> torch.optim.Optimizer:
         """The one of the player who moves a network."""
         owner = [network in player.networks for player in self.game].index(True)
-        optimizer: torch.optim.Optimizer = self.trainer.optimizers[owner]
+        optimizer: torch.optim.Optimizer = self.trainer.optimizers[self.first_optimizer + owner]
         return optimizer
 
     @contextmanager

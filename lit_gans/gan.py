@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from typing_extensions import override
 
-from lit_gans.game import Batch, Game, Player
+from lit_gans.game import Batch, Player
+from lit_gans.sampler import Sampler
 
 ADAM = {"name": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}
 CONSTANT = {"name": "constant"}
-REMEMBERED_CONDITIONS = 1024
 
 
-class GAN(Game):
+class GAN(Sampler):
     """A round is ``n_critic`` turns of the discriminator, each on a new batch, then one of the generator on the last.
 
     A model gives ``build_generator``, ``build_discriminator``, ``discriminator_loss`` and ``generator_loss``; a trick
@@ -34,9 +34,6 @@ class GAN(Game):
         ValueError: if an option is out of its range.
     """
 
-    has_labels: bool = False
-    """Whether the discriminator's loss compares its logits with labels, which ``real_target`` then is for real ones."""
-
     real_target: float = 1.0
     fake_target: float = 0.0
 
@@ -44,9 +41,6 @@ class GAN(Game):
     """The name of the normalization in the generator, where the model has a choice; as in ``discriminator_norm``."""
 
     discriminator_norm: str = "none"
-
-    averaged_networks: tuple[str, ...] = ("generator",)
-    """The attributes whose weights sampling uses: what an exponential moving average averages."""
 
     def __init__(
         self,
@@ -70,8 +64,6 @@ class GAN(Game):
         self.generator_optimizer = generator_optimizer or ADAM
         self.discriminator_optimizer = discriminator_optimizer or ADAM
         self.lr_schedule = lr_schedule or CONSTANT
-        self.sample_shape: tuple[int, ...] | None = None
-        self.remembered_conditions: Tensor | None = None
         self.stand_ins: dict[str, Mapping[str, Tensor]] = {}
 
     # What a model says
@@ -92,13 +84,10 @@ class GAN(Game):
         """What the generator minimises, a scalar. A leaf: tricks add through ``generator_penalty``."""
         raise NotImplementedError(f"{type(self).__name__} must define generator_loss.")
 
+    @override
     def sample_latent(self, n: int) -> Tensor:
         """The prior: ``(n, latent_dim)`` from N(0, I)."""
         return torch.randn(n, self.latent_dim, device=self.device, dtype=self.float_type)
-
-    def condition(self, batch: Batch) -> Tensor | None:
-        """What of a batch conditions both networks; None for an unconditional model."""
-        return None
 
     # What tricks extend
 
@@ -205,91 +194,10 @@ class GAN(Game):
     def shared(self, batch: Batch) -> Batch:
         return {**batch, "fake": self.generate(batch)}
 
-    @override
-    def prepare(self, batch: Batch) -> Batch:
-        """Makes uint8 images floats in [-1, 1], on the device."""
-        image = batch["image"]
-        image = image.to(self.float_type) / 127.5 - 1 if image.dtype == torch.uint8 else image.to(self.float_type)
-        if image.dim() == 4:
-            image = image.contiguous(memory_format=torch.channels_last)
-        batch = {**batch, "image": image}
-        if self.remembered_conditions is None or len(self.remembered_conditions) < REMEMBERED_CONDITIONS:
-            self.remember(self.condition(batch))
-        return batch
-
-    def remember(self, condition: Tensor | None) -> None:
-        """Keeps the data's first conditions, for samples that are asked for without one."""
-        if condition is not None:
-            known = [] if self.remembered_conditions is None else [self.remembered_conditions]
-            self.remembered_conditions = torch.cat([*known, condition.detach().cpu()])[:REMEMBERED_CONDITIONS]
-
     # Use
-
-    @property
-    def float_type(self) -> torch.dtype:
-        """The type of the generator's weights, which latents and images take."""
-        return next(self.generator.parameters()).dtype
 
     @override
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """Samples for latents ``(N, latent_dim)``."""
         fake: Tensor = self.generator(latent, condition)
         return fake
-
-    def sample_condition(self, n: int) -> Tensor | None:
-        """Conditions for ``n`` samples, drawn from the training data's own; None for an unconditional model."""
-        known = self.remembered_conditions
-        return None if known is None else known[torch.randint(len(known), (n,))].to(self.device)
-
-    @torch.no_grad()
-    def sample(self, n: int, *, latent: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
-        """Generated samples, in eval mode.
-
-        Args:
-            n: how many.
-            latent: ``(n, latent_dim)``; drawn from the prior if not given.
-            condition: ``(n, ...)``; drawn from the data's own if not given.
-
-        Returns:
-            ``(n, C, H, W)`` in [-1, 1].
-        """
-        if n < 1:
-            raise ValueError(f"The number of samples must be at least 1, got {n}.")
-        latent = self.sample_latent(n) if latent is None else latent.to(self.device, self.float_type)
-        condition = self.sample_condition(n) if condition is None else condition.to(self.device)
-        modes = {module: module.training for module in self.modules()}
-        self.eval()
-        try:
-            parts = [slice(start, start + 256) for start in range(0, n, 256)]
-            return torch.cat([self(latent[part], None if condition is None else condition[part]) for part in parts])
-        finally:
-            for module, training in modes.items():
-                module.training = training
-
-    # Lightning
-
-    @override
-    def setup(self, stage: str) -> None:
-        super().setup(stage)
-        shape = getattr(getattr(self.trainer, "datamodule", None), "shape", None)
-        if shape is not None and self.sample_shape is not None and tuple(shape) != self.sample_shape:
-            raise ValueError(
-                f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes "
-                f"{self.sample_shape}."
-            )
-
-    @classmethod
-    def recipe(cls) -> dict[str, Any]:
-        """Import paths of the model and its tricks, from which :func:`lit_gans.load` makes the class again."""
-        return {"model": f"{cls.__module__}:{cls.__qualname__}", "tricks": []}
-
-    @override
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["recipe"] = self.recipe()
-        checkpoint["remembered_conditions"] = self.remembered_conditions
-
-    @override
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self.remembered_conditions = checkpoint["remembered_conditions"]

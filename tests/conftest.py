@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from lit_gans import GAN
+from lit_gans import Sampler
 from lit_gans.models import DCGAN
 
 TINY = {"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 8}
@@ -54,7 +54,7 @@ def trainer(**options: Any) -> lightning.Trainer:
     )
 
 
-def fit(model: GAN, data: Sequence[Any], batch_size: int = 8, **options: Any) -> lightning.Trainer:
+def fit(model: Sampler, data: Sequence[Any], batch_size: int = 8, **options: Any) -> lightning.Trainer:
     """Trains on the data in its order."""
     runner = trainer(**options)
     runner.fit(model, DataLoader(data, batch_size, drop_last=True))

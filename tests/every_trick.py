@@ -1,5 +1,7 @@
 """Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
 
+LAPGAN is one more, with tricks that remember in each of its games.
+
 usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
 """
 
@@ -14,14 +16,16 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from lit_gans import GAN, compose
+from lit_gans import Sampler, compose
 from lit_gans.data import Digits
-from lit_gans.models import DCGAN
+from lit_gans.models import DCGAN, LAPGAN
 from tests.conftest import TINY, trainer
-from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, TRICKS, WITH, options_of, trick_classes
+from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, SMALL, TRICKS, WITH, options_of, trick_classes
 from tests.resume import differences
 
 BATCHES, STOP, BATCH = 6, 3, 16
+PYRAMID = ("historical_averaging", "checkpoint_replay")
+NAMES = (*TRICKS, "lapgan")
 
 
 class Save(Callback):
@@ -35,8 +39,11 @@ class Save(Callback):
             trainer.save_checkpoint(self.path, weights_only=False)
 
 
-def made(name: str) -> GAN:
+def made(name: str) -> Sampler:
     """A DCGAN with the trick, its options such that they are felt."""
+    if name == "lapgan":
+        own = {key: value for trick in PYRAMID for key, value in options_of(trick).items()}
+        return compose(LAPGAN, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL["lapgan"], **own)
     options = options_of(name)
     for key in options:
         options |= WITH.get(key, {})
@@ -86,5 +93,5 @@ def main(devices: int, folder: Path, names: list[str]) -> dict[str, Any]:
 
 if __name__ == "__main__":
     devices, folder = int(sys.argv[1]), Path(sys.argv[2])
-    found = main(devices, folder, sys.argv[3:] or list(TRICKS))
+    found = main(devices, folder, sys.argv[3:] or list(NAMES))
     (folder / f"rank{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(found))

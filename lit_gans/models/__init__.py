@@ -2,6 +2,7 @@
 
 from lit_gans.models.dcgan import DCGAN
 from lit_gans.models.dragan import DRAGAN
+from lit_gans.models.lapgan import LAPGAN
 from lit_gans.models.lsgan import LSGAN
 from lit_gans.models.mlp_gan import MLPGAN
 from lit_gans.models.r3gan import R3GAN
@@ -11,4 +12,4 @@ from lit_gans.models.unrolled import UnrolledGAN
 from lit_gans.models.wgan import WGAN
 from lit_gans.models.wgan_gp import WGANGP
 
-__all__ = ["DCGAN", "DRAGAN", "LSGAN", "MLPGAN", "R3GAN", "RSGAN", "SNGAN", "WGAN", "WGANGP", "UnrolledGAN"]
+__all__ = ["DCGAN", "DRAGAN", "LAPGAN", "LSGAN", "MLPGAN", "R3GAN", "RSGAN", "SNGAN", "WGAN", "WGANGP", "UnrolledGAN"]

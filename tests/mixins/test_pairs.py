@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from lit_gans import GAN, compose
+from lit_gans import Sampler, compose
 from tests.conftest import TINY, fit, images
 from tests.mixins.test_tricks import MODELS, NO_BATCH_NORM, REMEDIES, SMALL, TRICKS, options_of, trick_classes
 
@@ -15,7 +15,7 @@ TRAINED = ("dcgan",)
 """The model on which every pair trains by default; on the others with ``-m slow``."""
 
 
-def made(model: str, pair: tuple[str, str]) -> GAN | str:
+def made(model: str, pair: tuple[str, str]) -> Sampler | str:
     """The model with both tricks, or the sentence that refuses it, whichever of the two is named first."""
     given: dict[str, Any] = {**SMALL.get(model, TINY), **(NO_BATCH_NORM if model == "dcgan" else {})}
     for trick in pair:

@@ -1,4 +1,4 @@
-"""Every trick resumes exactly, on one process and on two, and keeps the ranks together."""
+"""Every trick, and games in games, resume exactly, on one process and on two, and keep the ranks together."""
 
 import json
 import os
@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.every_trick import main
-from tests.mixins.test_tricks import TRICKS
+from tests.every_trick import NAMES, main
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", TRICKS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_trick_resumes_exactly(name: str, tmp_path: Path) -> None:
     assert main(1, tmp_path, [name])[name]["differences"] == []
 
@@ -30,8 +29,8 @@ def test_every_trick_resumes_exactly_on_two_processes_that_stay_together(tmp_pat
     )
     assert done.returncode == 0, done.stderr[-3000:]
     first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
-    assert first.keys() == second.keys() == TRICKS.keys()
+    assert first.keys() == second.keys() == set(NAMES)
     assert [
-        (name, rank[name]["differences"]) for name in TRICKS for rank in (first, second) if rank[name]["differences"]
+        (name, rank[name]["differences"]) for name in NAMES for rank in (first, second) if rank[name]["differences"]
     ] == []
-    assert [name for name in TRICKS if first[name]["weights"] != second[name]["weights"]] == []
+    assert [name for name in NAMES if first[name]["weights"] != second[name]["weights"]] == []

@@ -10,14 +10,18 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from lit_gans import GAN, compose
+from lit_gans import GAN, Sampler, compose
 from lit_gans.mixins import GradientPenalty, OneSidedLabelSmoothing, R1Penalty
 from lit_gans.models import DCGAN, MLPGAN, WGANGP
 from tests.conftest import TINY, fit, images
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MLP = {"latent_dim": 4, "sample_shape": [1, 16, 16], "generator_hidden": [16], "discriminator_hidden": [16]}
-SMALL: dict[str, dict[str, Any]] = {"mlp_gan": MLP, "unrolled": {**MLP, "unrolled_steps": 2}}
+LAPGAN = {
+    **{"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 4},
+    **{"coarsest_generator_width": 8, "coarsest_discriminator_width": 8},
+}
+SMALL: dict[str, dict[str, Any]] = {"mlp_gan": MLP, "unrolled": {**MLP, "unrolled_steps": 2}, "lapgan": LAPGAN}
 NO_BATCH_NORM = {"discriminator_norm": "none"}
 BASE: dict[str, dict[str, Any]] = {"joint_batch": {"discriminator_norm": "batch"}}
 """Settings of the model on which a trick is felt, where those without batch norm in D are not."""
@@ -29,7 +33,7 @@ def tricks() -> dict[str, dict[str, Any]]:
     return {path.stem: OmegaConf.to_container(OmegaConf.load(path))[path.stem] for path in files}
 
 
-def models() -> dict[str, type[GAN]]:
+def models() -> dict[str, type[Sampler]]:
     files = sorted((CONFIGS / "model").glob("*.yaml"))
     return {path.stem: get_class(OmegaConf.load(path)["_target_"]) for path in files}
 
@@ -81,7 +85,7 @@ def options_of(name: str) -> dict[str, Any]:
     return {key: value for key, value in {**TRICKS[name], **SOON.get(name, {})}.items() if key != "_target_"}
 
 
-def trained(cls: type[GAN], **options: Any) -> Tensor:
+def trained(cls: type[Sampler], **options: Any) -> Tensor:
     """All weights after four batches."""
     model = cls(**options)
     fit(model, images(32), 8, max_epochs=1)

@@ -1,0 +1,106 @@
+"""Several games in one run, such as the levels of a pyramid: each with its own players, tricks and memory."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from lit_gans.game import Batch, Player
+from lit_gans.gan import GAN
+from lit_gans.sampler import Sampler
+
+
+class Games(Sampler):
+    """Games side by side, one after another on each batch; none moves another's networks, or knows of it.
+
+    What is drawn in a game is keyed by its own name, so a game trains the same whichever others there are. The updates
+    of the last game are what ``trainer.global_step`` counts: all have as many. ``compose`` gives its tricks to
+    :attr:`game_class`.
+
+    Args:
+        rest: options of :class:`lit_gans.game.Game`.
+    """
+
+    game_class: type[GAN] = GAN
+    """The class of each game."""
+
+    names: tuple[str, ...]
+    """Of all games, in their order."""
+
+    def make_games(self) -> Mapping[str, GAN]:
+        """The games, by name."""
+        raise NotImplementedError(f"{type(self).__name__} must define make_games.")
+
+    def trained(self) -> tuple[str, ...]:
+        """The names of the games that are played; the others stay as they are."""
+        return self.names
+
+    def game_batch(self, name: str, batch: Batch) -> Batch:
+        """What of a prepared batch one game sees."""
+        raise NotImplementedError(f"{type(self).__name__} must define game_batch.")
+
+    def named(self, name: str) -> GAN:
+        """One game."""
+        game = getattr(self, name)
+        assert isinstance(game, GAN)
+        return game
+
+    # The game of games
+
+    @override
+    def build(self) -> None:
+        games = self.make_games()
+        self.names = tuple(games)
+        for name, game in games.items():
+            setattr(self, name, game)  # a child itself: Lightning tells children, but not theirs, of the trainer
+        self.averaged_networks = tuple(
+            f"{name}.{own}" for name, game in games.items() for own in game.averaged_networks
+        )
+
+    @override
+    def players(self) -> list[Player]:
+        return [
+            replace(player, name=f"{name}/{player.name}")
+            for name in self.trained()
+            for player in self.named(name).players()
+        ]
+
+    @override
+    def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
+        terms: dict[str, Tensor] = {}
+        for name in self.trained():
+            with torch.no_grad():
+                own = self.game_batch(name, batch)
+            found = self.named(name).play_batch(own, counts=counts and name == self.trained()[-1])
+            terms |= {f"{name}/{term}": value for term, value in found.items()}
+        self.batches_seen += 1
+        self.images_seen = self.named(self.trained()[-1]).images_seen
+        return terms
+
+    # Lightning
+
+    @override
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        first = 0
+        for name in self.trained():
+            game = self.named(name)
+            game.first_optimizer = first
+            game.setup(stage)
+            first += len(game.game)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["games"] = {}
+        for name in self.names:
+            self.named(name).on_save_checkpoint(checkpoint["games"].setdefault(name, {}))
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        for name in self.names:
+            self.named(name).on_load_checkpoint(checkpoint["games"][name])

@@ -1,0 +1,171 @@
+"""The networks of LAPGAN (Denton et al. 2015, arXiv 1506.05751, section 4 and the authors' code).
+
+Images are standardised, not bounded: no network ends in a tanh.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+SMALLEST = 9
+"""Pixels that the discriminator of a level needs."""
+
+
+class ClassPlane(nn.Module):
+    """Labels ``(N,)`` to planes ``(N, 1, size, size)``: a linear layer of the one-hot label, rectified."""
+
+    def __init__(self, num_classes: int, size: int) -> None:
+        super().__init__()
+        self.num_classes, self.size = num_classes, size
+        self.linear = nn.Linear(num_classes, size * size)
+
+    def forward(self, label: Tensor) -> Tensor:
+        planes = self.linear(one_hot(label, self.num_classes).to(self.linear.weight.dtype))
+        return torch.relu(planes).view(-1, 1, self.size, self.size)
+
+
+def split(condition: Tensor, num_classes: int) -> tuple[Tensor, Tensor | None]:
+    """The enlarged coarse images and the labels of a condition of :func:`join`."""
+    if not num_classes:
+        return condition, None
+    return condition[:, :-1], condition[:, -1, 0, 0].round().long()
+
+
+def join(coarse: Tensor, label: Tensor | None) -> Tensor:
+    """What conditions a level, as one tensor: the enlarged coarse images, and a plane that holds the label."""
+    if label is None:
+        return coarse
+    return torch.cat([coarse, label.to(coarse).view(-1, 1, 1, 1).expand(-1, 1, *coarse.shape[2:])], 1)
+
+
+class DifferenceGenerator(nn.Module):
+    """Noise planes and enlarged coarse images to fine images, l + h(z, l): convolutions of 7, 7 and 5 pixels.
+
+    Args:
+        size: pixels of the fine images.
+        image_channels: 1 or 3.
+        width: channels of both hidden layers.
+        num_classes: 0 for no labels.
+    """
+
+    def __init__(self, size: int, image_channels: int, width: int, num_classes: int = 0) -> None:
+        super().__init__()
+        self.size, self.num_classes = size, num_classes
+        self.class_plane = ClassPlane(num_classes, size) if num_classes else None
+        inputs = 1 + image_channels + bool(num_classes)
+        self.hidden = nn.Sequential(
+            nn.Conv2d(inputs, width, 7, padding=3),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 7, padding=3),
+            nn.ReLU(inplace=True),
+        )
+        self.output = nn.Conv2d(width, image_channels, 5, padding=2)
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        """Latents ``(N, size * size)`` and conditions of :func:`join` to images ``(N, C, size, size)``."""
+        coarse, label = split(condition, self.num_classes)
+        planes = [latent.view(-1, 1, self.size, self.size), coarse]
+        if self.class_plane is not None and label is not None:
+            planes.insert(1, self.class_plane(label))
+        fine: Tensor = coarse + self.output(self.hidden(torch.cat(planes, 1)))
+        return fine
+
+
+class LevelDiscriminator(nn.Module):
+    """Fine images ``(N, C, size, size)``, which are coarse ones plus a difference, to raw logits ``(N,)``.
+
+    Args:
+        size: pixels, at least 9.
+        image_channels: 1 or 3.
+        width: channels of both hidden layers.
+        num_classes: 0 for no labels.
+        dropout: before the last layer.
+    """
+
+    def __init__(self, size: int, image_channels: int, width: int, num_classes: int = 0, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.class_plane = ClassPlane(num_classes, size) if num_classes else None
+        self.hidden = nn.Sequential(
+            nn.Conv2d(image_channels + bool(num_classes), width, 5),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, width, 5, 2),
+            nn.Flatten(),
+            nn.ReLU(inplace=True),
+            nn.Dropout(dropout),
+        )
+        side = (size - 4 - 5) // 2 + 1
+        self.output = nn.Linear(width * side * side, 1)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        if self.class_plane is not None and condition is not None:
+            _, label = split(condition, self.num_classes)
+            assert label is not None
+            image = torch.cat([image, self.class_plane(label)], 1)
+        logits: Tensor = self.output(self.hidden(image))
+        return logits.flatten()
+
+
+class CoarsestGenerator(nn.Module):
+    """Latents ``(N, latent_dim)`` to images: fully connected, rectified and then, in the authors' code, a sigmoid.
+
+    Args:
+        latent_dim: length of a latent vector.
+        shape: of an image, without N.
+        width: of both hidden layers.
+        num_classes: 0 for no labels, else their one-hot form joins the latents.
+    """
+
+    def __init__(self, latent_dim: int, shape: Sequence[int], width: int, num_classes: int = 0) -> None:
+        super().__init__()
+        self.shape, self.num_classes = tuple(shape), num_classes
+        self.hidden = nn.Sequential(
+            nn.Linear(latent_dim + num_classes, width),
+            nn.ReLU(inplace=True),
+            nn.Linear(width, width),
+            nn.ReLU(inplace=True) if num_classes else nn.Sigmoid(),
+        )
+        self.output = nn.Linear(width, prod(shape))
+        self.apply(lambda module: _normal(module, 0.05))
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        images: Tensor = self.output(self.hidden(_with_label(latent, label, self.num_classes)))
+        return images.view(-1, *self.shape)
+
+
+class CoarsestDiscriminator(nn.Module):
+    """Images to raw logits ``(N,)``: fully connected, with dropout.
+
+    Args:
+        shape: of an image, without N.
+        width: of both hidden layers.
+        num_classes: 0 for no labels, else their one-hot form joins the pixels.
+        dropout: after both hidden layers.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int, num_classes: int = 0, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        layers: list[nn.Module] = []
+        for before in (prod(shape) + num_classes, width):
+            layers += [nn.Linear(before, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.output = nn.Linear(width, 1)
+        self.apply(lambda module: _normal(module, 0.005))
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        logits: Tensor = self.output(self.hidden(_with_label(image.flatten(1), label, self.num_classes)))
+        return logits.flatten()
+
+
+def _with_label(x: Tensor, label: Tensor | None, num_classes: int) -> Tensor:
+    return x if label is None else torch.cat([x, one_hot(label, num_classes).to(x.dtype)], 1)
+
+
+def _normal(module: nn.Module, deviation: float) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, deviation)
+        nn.init.zeros_(module.bias)
