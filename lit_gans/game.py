@@ -126,15 +126,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
 
     def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
-        """The turns of one batch: in a round, as many players' as its place in the round gives one.
-
-        Args:
-            batch: of this device, prepared.
-            counts: whether ``trainer.global_step`` grows when the last player has had a turn.
-
-        Returns:
-            The detached terms of the players' objectives.
-        """
+        """The turns on this batch, and the objectives' detached terms; the last player's ``counts`` as an update."""
         size = len(next(iter(batch.values())))
         position = self.batches_seen % self.round_length
         playing = [i for i, player in enumerate(self.game) if position >= self.round_length - player.turns]
@@ -151,17 +143,14 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         return terms
 
     def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
-        """One turn of the player ``index``, everyone else frozen.
+        """One turn of the player ``game[index]``, everyone else frozen, and its objective's detached terms.
 
         Args:
-            index: of the player in ``game``.
+            index: of the player.
             batch: of this device, prepared.
             size: samples in it.
             last: whether it is the batch's last turn.
             counts: whether ``trainer.global_step`` grows.
-
-        Returns:
-            The detached terms of the objective.
         """
         player = self.game[index]
         self.seed_turn(player.name, self.turns_taken[player.name])
@@ -189,11 +178,10 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         else:
             self.trainer.strategy.optimizer_step(self.trainer.optimizers[place], lambda: None)
 
-    def optimizer_of(self, network: nn.Module) -> torch.optim.Optimizer:
+    def optimizer_of(self, network: nn.Module) -> Any:
         """The one of the player who moves a network."""
         owner = [network in player.networks for player in self.game].index(True)
-        optimizer: torch.optim.Optimizer = self.trainer.optimizers[self.first_optimizer + owner]
-        return optimizer
+        return self.trainer.optimizers[self.first_optimizer + owner]
 
     @contextmanager
     def frozen_but(self, index: int) -> Iterator[None]:
@@ -300,11 +288,8 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["game"] = {
-            "turns_taken": dict(self.turns_taken),
-            "batches_seen": self.batches_seen,
-            "images_seen": self.images_seen,
-        }
+        seen = {"batches_seen": self.batches_seen, "images_seen": self.images_seen}
+        checkpoint["game"] = {"turns_taken": dict(self.turns_taken), **seen}
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -21,7 +21,18 @@ class Games(Sampler):
     :attr:`game_class`.
 
     Args:
-        rest: options of :class:`lit_gans.game.Game`.
+        n_critic: as of :class:`lit_gans.GAN`, in each game.
+        generator_optimizer: likewise.
+        discriminator_optimizer: likewise.
+        lr_schedule: likewise.
+        accumulate: as of :class:`lit_gans.game.Game`.
+        gradient_clip: likewise, of each player's update.
+        compile: likewise.
+        seed: likewise.
+        tricks: options of the games' tricks.
+
+    Raises:
+        ValueError: if an option is out of its range.
     """
 
     game_class: type[GAN] = GAN
@@ -29,6 +40,30 @@ class Games(Sampler):
 
     names: tuple[str, ...]
     """Of all games, in their order."""
+
+    def __init__(
+        self,
+        *,
+        n_critic: int = 1,
+        generator_optimizer: dict[str, Any] | None = None,
+        discriminator_optimizer: dict[str, Any] | None = None,
+        lr_schedule: dict[str, Any] | None = None,
+        accumulate: int = 1,
+        gradient_clip: float | None = None,
+        compile: bool = False,
+        seed: int = 0,
+        **tricks: Any,
+    ) -> None:
+        super().__init__(accumulate=accumulate, gradient_clip=gradient_clip, compile=compile, seed=seed)
+        self.save_hyperparameters()
+        self.game_options = {
+            "n_critic": n_critic,
+            "generator_optimizer": generator_optimizer,
+            "discriminator_optimizer": discriminator_optimizer,
+            "lr_schedule": lr_schedule,
+            "accumulate": accumulate,
+            **tricks,
+        }
 
     def make_games(self) -> Mapping[str, GAN]:
         """The games, by name."""
@@ -54,6 +89,8 @@ class Games(Sampler):
     def build(self) -> None:
         games = self.make_games()
         self.names = tuple(games)
+        if not self.trained() or not set(self.trained()) <= set(self.names):
+            raise ValueError(f"There are {', '.join(self.names)} to train, not {', '.join(self.trained()) or 'none'}.")
         for name, game in games.items():
             setattr(self, name, game)  # a child itself: Lightning tells children, but not theirs, of the trainer
         self.averaged_networks = tuple(

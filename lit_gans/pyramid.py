@@ -24,12 +24,16 @@ def halved(size: int, least: int = 7) -> list[int]:
     return sizes
 
 
-def check_sizes(sizes: Sequence[int], method: str = "area") -> None:
+def check_sizes(
+    sizes: Sequence[int], method: str = "area", *, image_size: int | None = None, smallest: int = 1
+) -> None:
     """Makes sure that levels nest.
 
     Args:
         sizes: pixels of each level, the finest first.
         method: of :func:`shrink`.
+        image_size: pixels of the images; None for any.
+        smallest: pixels of a level that another is below.
 
     Raises:
         ValueError: if they do not become smaller, or ``method`` cannot make them.
@@ -38,7 +42,11 @@ def check_sizes(sizes: Sequence[int], method: str = "area") -> None:
         raise ValueError(f"There is no way to shrink images called {method!r}. Possible: {', '.join(METHODS)}.")
     if not sizes or sizes[-1] < 1:
         raise ValueError(f"A pyramid needs a level of at least one pixel, got {list(sizes)}.")
+    if image_size not in (None, sizes[0]):
+        raise ValueError(f"sizes must begin with the image's {image_size} pixels, got {list(sizes)}.")
     for fine, coarse in pairwise(sizes):
+        if fine < smallest:
+            raise ValueError(f"A level that another is below needs {smallest} pixels or more, got {list(sizes)}.")
         if coarse >= fine:
             raise ValueError(f"Each level must be smaller than the one before it, got {fine} and then {coarse} pixels.")
         if method == "blur" and coarse != (fine + 1) // 2:

@@ -107,7 +107,8 @@ class Sampler(Game):
     @override
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        shape = getattr(getattr(self.trainer, "datamodule", None), "shape", None)
+        data = getattr(self.trainer, "datamodule", None)
+        shape = getattr(data, "shape", None) if self.trainer.lightning_module is self else None  # it is whole
         if shape is not None and self.sample_shape is not None and tuple(shape) != self.sample_shape:
             raise ValueError(
                 f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes "

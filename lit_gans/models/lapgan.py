@@ -14,8 +14,8 @@ from lit_gans import keys, losses, pyramid
 from lit_gans.game import Batch
 from lit_gans.games import Games
 from lit_gans.gan import GAN
+from lit_gans.layers.standardize import Standardize
 from lit_gans.networks import lapgan as networks
-from lit_gans.sampler import Sampler
 
 SGD = {"name": "sgd", "lr": 0.02, "momentum": 0.5}
 MEASURED = 10_000
@@ -57,17 +57,13 @@ class LAPGANLevel(GAN):
 
     @override
     def build_generator(self) -> nn.Module:
-        shape, width, classes = self.sample_shape or (), self.generator_width, self.num_classes
-        if self.coarsest:
-            return networks.CoarsestGenerator(self.latent_dim, shape, width, classes)
-        return networks.DifferenceGenerator(self.size, shape[0], width, classes)
+        kind = networks.CoarsestGenerator if self.coarsest else networks.DifferenceGenerator
+        return kind(self.latent_dim, self.sample_shape or (), self.generator_width, self.num_classes)
 
     @override
     def build_discriminator(self) -> nn.Module:
-        shape, width, classes = self.discriminator_shape, self.discriminator_width, self.num_classes
-        if self.coarsest:
-            return networks.CoarsestDiscriminator(shape, width, classes)
-        return networks.LevelDiscriminator(self.size, shape[0], width, classes)
+        kind = networks.CoarsestDiscriminator if self.coarsest else networks.LevelDiscriminator
+        return kind(self.discriminator_shape, self.discriminator_width, self.num_classes)
 
     @override
     def sample_latent(self, n: int) -> Tensor:
@@ -91,10 +87,6 @@ class LAPGANLevel(GAN):
     def remember(self, condition: Tensor | None) -> None:
         """Nothing: a cascade makes its own coarse images."""
 
-    @override
-    def setup(self, stage: str) -> None:
-        super(Sampler, self).setup(stage)  # the data's shape is that of the finest level alone
-
 
 class LAPGAN(Games):
     """Level 0 makes whole images; the last level, K, the coarsest ones.
@@ -110,11 +102,9 @@ class LAPGAN(Games):
         num_classes: 0 for no condition; else labels in [0, num_classes) condition all networks.
         shrinking: ``area``, as in the authors' code, or ``blur``, as in the paper; see :mod:`lit_gans.pyramid`.
         levels: the levels to train, the others staying as they are; None for all.
-        n_critic: as of :class:`lit_gans.GAN`, in each level.
-        generator_optimizer: likewise; the authors' SGD if None.
+        generator_optimizer: as of :class:`lit_gans.GAN`, in each level; the authors' SGD if None.
         discriminator_optimizer: likewise.
-        lr_schedule: likewise.
-        rest: options of the tricks of the levels, and of :class:`lit_gans.game.Game`.
+        rest: options of :class:`lit_gans.Games`.
 
     Raises:
         ValueError: if an option is out of its range, or the levels do not nest.
@@ -122,9 +112,6 @@ class LAPGAN(Games):
 
     game_class = LAPGANLevel
     has_labels = True
-    mean: Tensor
-    deviation: Tensor
-    measured: Tensor
 
     def __init__(
         self,
@@ -139,70 +126,33 @@ class LAPGAN(Games):
         num_classes: int = 0,
         shrinking: str = "area",
         levels: list[int] | None = None,
-        n_critic: int = 1,
         generator_optimizer: dict[str, Any] | None = None,
         discriminator_optimizer: dict[str, Any] | None = None,
-        lr_schedule: dict[str, Any] | None = None,
-        accumulate: int = 1,
-        gradient_clip: float | None = None,
-        compile: bool = False,
-        seed: int = 0,
-        **tricks: Any,
+        **rest: Any,
     ) -> None:
-        super().__init__(accumulate=accumulate, gradient_clip=gradient_clip, compile=compile, seed=seed)
-        self.save_hyperparameters()
+        optimizers = [options or SGD for options in (generator_optimizer, discriminator_optimizer)]
+        super().__init__(generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1], **rest)
         self.sizes, self.levels, self.shrinking = sizes or pyramid.halved(image_size), levels, shrinking
         self.image_channels, self.num_classes = image_channels, num_classes
         self.sample_shape = (image_channels, image_size, image_size)
         self.widths = [(width, width)] * (len(self.sizes) - 1)
         self.widths += [(coarsest_generator_width, coarsest_discriminator_width)]
         self.latent_dims = [*(size * size for size in self.sizes[:-1]), latent_dim]
-        self.options = {
-            "n_critic": n_critic,
-            "generator_optimizer": generator_optimizer or SGD,
-            "discriminator_optimizer": discriminator_optimizer or SGD,
-            "lr_schedule": lr_schedule,
-            "accumulate": accumulate,
-            **tricks,
-        }
-        self._check()
-        for name, start in (("mean", torch.zeros), ("deviation", torch.ones)):
-            self.register_buffer(name, start(image_channels, 1, 1))
-        self.register_buffer("measured", torch.tensor(False))
-
-    def _check(self) -> None:
-        pyramid.check_sizes(self.sizes, self.shrinking)
-        image_size = (self.sample_shape or self.sizes)[-1]
-        if self.sizes[0] != image_size:
-            raise ValueError(f"model.sizes must begin with the image's {image_size} pixels, got {self.sizes}.")
-        if len(self.sizes) > 1 and self.sizes[-2] < networks.SMALLEST:
-            raise ValueError(
-                f"A level above the coarsest needs at least {networks.SMALLEST} pixels, got {self.sizes[-2]}: leave "
-                f"levels out of model.sizes={self.sizes}."
-            )
-        possible = range(len(self.sizes))
-        if self.levels is not None and not (self.levels and set(self.levels) <= set(possible)):
-            raise ValueError(
-                f"model.levels names levels to train, from 0, the finest, to {possible[-1]}, the coarsest; got "
-                f"{self.levels}."
-            )
+        pyramid.check_sizes(self.sizes, self.shrinking, image_size=image_size, smallest=networks.SMALLEST)
+        self.standardize = Standardize(image_channels)
 
     @override
     def make_games(self) -> dict[str, GAN]:
         games: dict[str, GAN] = {}
         for k, (size, latent_dim, widths) in enumerate(zip(self.sizes, self.latent_dims, self.widths, strict=True)):
-            name = f"level{k}"
-            games[name] = self.game_class(
-                size=size,
-                coarsest=k == len(self.sizes) - 1,
-                image_channels=self.image_channels,
-                generator_width=widths[0],
-                discriminator_width=widths[1],
-                num_classes=self.num_classes,
-                latent_dim=latent_dim,
-                seed=keys.key(self.seed, name),
-                **self.options,
-            )
+            own: dict[str, Any] = {"size": size, "latent_dim": latent_dim, "seed": keys.key(self.seed, f"level{k}")}
+            own |= {
+                "generator_width": widths[0],
+                "discriminator_width": widths[1],
+                "coarsest": k == len(self.sizes) - 1,
+            }
+            shared = {"image_channels": self.image_channels, "num_classes": self.num_classes, **self.game_options}
+            games[f"level{k}"] = self.game_class(**own, **shared)
         return games
 
     @override
@@ -216,7 +166,7 @@ class LAPGAN(Games):
     @override
     def game_batch(self, name: str, batch: Batch) -> Batch:
         k, label = self.names.index(name), self.condition(batch)
-        image = (batch["image"] - self.mean) / self.deviation
+        image = self.standardize(batch["image"])
         fine = pyramid.shrink(image, self.sizes[k], self.shrinking)
         if k == len(self.sizes) - 1:
             return {"image": fine} if label is None else {"image": fine, "condition": label}
@@ -225,18 +175,10 @@ class LAPGAN(Games):
 
     @override
     def on_train_start(self) -> None:
-        if not self.measured:
-            self.measure()
-
-    @torch.no_grad()
-    def measure(self) -> None:
-        """Sets mean and deviation of each channel, of up to 10,000 images of the training set, evenly apart."""
-        data: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
-        step = max(1, len(data) // MEASURED)
-        images = self.floats(torch.stack([data[i]["image"] for i in range(0, len(data), step)]).to(self.device))
-        self.mean.copy_(images.mean((0, 2, 3)).view_as(self.mean))
-        self.deviation.copy_(images.std((0, 2, 3)).clamp_min(1e-3).view_as(self.deviation))
-        self.measured.fill_(True)
+        if not self.standardize.measured:
+            data: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
+            some = range(0, len(data), max(1, len(data) // MEASURED))
+            self.standardize.measure(self.floats(torch.stack([data[i]["image"] for i in some]).to(self.device)))
 
     # Sampling
 
@@ -260,12 +202,11 @@ class LAPGAN(Games):
             image = self.named(f"level{level}")(latents[level], condition)
         else:
             level = self.sizes.index(coarse.shape[-1])
-            image = (coarse - self.mean) / self.deviation
+            image = self.standardize(coarse)
         for k in reversed(range(level)):
             below = networks.join(pyramid.enlarge(image, self.sizes[k]), condition)
             image = self.named(f"level{k}")(latents[k], below)
-        images: Tensor = (image * self.deviation + self.mean).clamp(-1, 1)
-        return images
+        return self.standardize.inverse(image)
 
     @torch.no_grad()
     def sample(

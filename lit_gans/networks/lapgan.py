@@ -45,14 +45,16 @@ class DifferenceGenerator(nn.Module):
     """Noise planes and enlarged coarse images to fine images, l + h(z, l): convolutions of 7, 7 and 5 pixels.
 
     Args:
-        size: pixels of the fine images.
-        image_channels: 1 or 3.
+        latent_dim: size * size, a plane.
+        shape: (C, size, size), of a fine image.
         width: channels of both hidden layers.
         num_classes: 0 for no labels.
     """
 
-    def __init__(self, size: int, image_channels: int, width: int, num_classes: int = 0) -> None:
+    def __init__(self, latent_dim: int, shape: Sequence[int], width: int, num_classes: int = 0) -> None:
         super().__init__()
+        image_channels, size, _ = shape
+        assert latent_dim == size * size
         self.size, self.num_classes = size, num_classes
         self.class_plane = ClassPlane(num_classes, size) if num_classes else None
         inputs = 1 + image_channels + bool(num_classes)
@@ -78,15 +80,15 @@ class LevelDiscriminator(nn.Module):
     """Fine images ``(N, C, size, size)``, which are coarse ones plus a difference, to raw logits ``(N,)``.
 
     Args:
-        size: pixels, at least 9.
-        image_channels: 1 or 3.
+        shape: (C, size, size), the size at least 9.
         width: channels of both hidden layers.
         num_classes: 0 for no labels.
         dropout: before the last layer.
     """
 
-    def __init__(self, size: int, image_channels: int, width: int, num_classes: int = 0, dropout: float = 0.5) -> None:
+    def __init__(self, shape: Sequence[int], width: int, num_classes: int = 0, dropout: float = 0.5) -> None:
         super().__init__()
+        image_channels, size, _ = shape
         self.num_classes = num_classes
         self.class_plane = ClassPlane(num_classes, size) if num_classes else None
         self.hidden = nn.Sequential(
