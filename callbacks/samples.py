@@ -25,7 +25,8 @@ class SampleGrid(Callback):
     """Draws samples of a fixed latent and fixed conditions after the first update, every so many, and at the end.
 
     Writes ``samples/step_000123.png`` under the run's folder, from the average where the trainer has an
-    :class:`~lit_gans.callbacks.ema.EMA` and then from the raw weights as ``samples/raw/step_000123.png``; besides,
+    :class:`~lit_gans.callbacks.ema.EMA` and then from the raw weights as ``samples/raw/step_000123.png``; other
+    views of the same samples, such as LAPGAN's coarser levels, in folders of their names; besides,
     ``reals.png`` once and ``progress.gif`` now and then and at the end. A class-conditional model's grid has a class in
     each column. Points in the plane, or on a line, are shown as a density beside a scatter plot over the real ones.
     Every logger that takes pictures gets the same ones, as ``samples``, ``samples_raw`` and ``reals``. A resumed run
@@ -95,6 +96,8 @@ class SampleGrid(Callback):
             self._show(trainer, picture, "reals", "reals.png")
         with averaged(trainer, model):
             self._show(trainer, self._picture(model, reals), "samples", f"samples/{name}")
+            for view, more in model.views.items():
+                self._show(trainer, self._picture(model, reals, **more), f"samples_{view}", f"samples/{view}/{name}")
         if find_ema(trainer) is not None:
             self._show(trainer, self._picture(model, reals), "samples_raw", f"samples/raw/{name}")
         drawings = len(_drawings(folder, self.drawn))
@@ -114,10 +117,10 @@ class SampleGrid(Callback):
         self.latent = model.keyed(lambda: model.sample_latent(n), "samples", "latent").cpu()
         self.condition = None if condition is None else condition.cpu()
 
-    def _picture(self, model: Sampler, reals: Tensor | None) -> Image.Image:
+    def _picture(self, model: Sampler, reals: Tensor | None, **more: Any) -> Image.Image:
         n, latent, condition = len(self.latent), self.latent, self.condition
         # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
-        samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition), "samples", "noise")
+        samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition, **more), "samples", "noise")
         return plane(samples, reals, self.centres) if samples.dim() == 2 else grid(samples, self.columns)
 
     def _reals(self, trainer: Trainer, model: Sampler) -> Tensor | None:

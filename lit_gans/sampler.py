@@ -28,6 +28,7 @@ class Sampler(Game):
         super().__init__(**rest)
         self.sample_shape: tuple[int, ...] | None = None
         self.remembered_conditions: Tensor | None = None
+        self.views: dict[str, dict[str, Any]] = {}  # what `sample` must be given to show more of the same, by name
 
     def sample_latent(self, n: int) -> Tensor:
         """The prior: ``(n, ...)``."""
@@ -73,16 +74,14 @@ class Sampler(Game):
         return None if known is None else known[torch.randint(len(known), (n,))].to(self.device)
 
     @torch.no_grad()
-    def sample(
-        self, n: int, *, latent: Tensor | None = None, condition: Tensor | None = None, **more: Tensor
-    ) -> Tensor:
+    def sample(self, n: int, *, latent: Tensor | None = None, condition: Tensor | None = None, **more: Any) -> Tensor:
         """Generated samples, in eval mode.
 
         Args:
             n: how many.
             latent: ``(n, latent_dim)``; drawn from the prior if not given.
             condition: ``(n, ...)``; drawn from the data's own if not given.
-            more: ``(n, ...)``, what else ``forward`` takes.
+            more: what else ``forward`` takes; tensors ``(n, ...)``.
 
         Returns:
             ``(n, C, H, W)`` in [-1, 1].
@@ -94,10 +93,11 @@ class Sampler(Game):
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
-            inputs = {"condition": condition, **more}
-            given = {name: value.to(self.device) for name, value in inputs.items() if value is not None}
+            tensors = {"latent": latent, "condition": condition, **more}
+            rest = {name: tensors.pop(name) for name, value in list(tensors.items()) if not isinstance(value, Tensor)}
             parts = [slice(start, start + 256) for start in range(0, n, 256)]
-            return torch.cat([self(latent[p], **{name: value[p] for name, value in given.items()}) for p in parts])
+            cut = ({name: value[part].to(self.device) for name, value in tensors.items()} for part in parts)
+            return torch.cat([self(**part, **rest) for part in cut])
         finally:
             for module, training in modes.items():
                 module.training = training

@@ -140,6 +140,7 @@ class LAPGAN(Games):
         self.latent_dims = [*(size * size for size in self.sizes[:-1]), latent_dim]
         pyramid.check_sizes(self.sizes, self.shrinking, image_size=image_size, smallest=networks.SMALLEST)
         self.standardize = Standardize(image_channels)
+        self.views = {f"level{k}": {"level": k} for k in range(1, len(self.sizes))}
 
     @override
     def make_games(self) -> dict[str, GAN]:
@@ -188,22 +189,25 @@ class LAPGAN(Games):
         return torch.cat([self.named(name).sample_latent(n) for name in self.names], 1)
 
     @override
-    def forward(self, latent: Tensor, condition: Tensor | None = None, coarse: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latent: Tensor, condition: Tensor | None = None, coarse: Tensor | None = None, level: int = 0
+    ) -> Tensor:
         """Images in [-1, 1] by the cascade I_K = G_K(z), I_k = l_k + G_k(z, l_k), l_k = u(I_(k+1)).
 
         Args:
             latent: ``(N, D)``.
             condition: labels ``(N,)``, or None.
             coarse: images in [-1, 1] of the size of a level, where the cascade begins; from noise if not given.
+            level: where it ends.
         """
         latents = torch.split(latent, self.latent_dims, 1)
         if coarse is None:
-            level = len(self.sizes) - 1
-            image = self.named(f"level{level}")(latents[level], condition)
+            start = len(self.sizes) - 1
+            image = self.named(f"level{start}")(latents[start], condition)
         else:
-            level = self.sizes.index(coarse.shape[-1])
+            start = self.sizes.index(coarse.shape[-1])
             image = self.standardize(coarse)
-        for k in reversed(range(level)):
+        for k in reversed(range(level, start)):
             below = networks.join(pyramid.enlarge(image, self.sizes[k]), condition)
             image = self.named(f"level{k}")(latents[k], below)
         return self.standardize.inverse(image)
@@ -218,7 +222,7 @@ class LAPGAN(Games):
             n: how many.
             label: one class for all, or ``(n,)``.
             coarse: ``(n, C, S, S)`` in [-1, 1], S the size of a level: the cascade begins with these images.
-            given: ``latent``, ``condition``.
+            given: ``latent``, ``condition``; ``level``, for the images of another level than 0.
 
         Raises:
             ValueError: if ``coarse`` does not fit.

@@ -1,6 +1,7 @@
 """LAPGAN: three levels against a plain loop of the paper, independence of the levels, the cascade."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from lit_gans import GAN, compose, keys, pyramid
+from lit_gans.callbacks.samples import SampleGrid
 from lit_gans.mixins import R1Penalty
 from lit_gans.models import LAPGAN
 from tests.conftest import fit, images
@@ -158,6 +160,20 @@ def test_the_cascade(n: int) -> None:
         planes = torch.cat([z.view(-1, 1, size, size), coarse], 1)
         image = coarse + generator.output(generator.hidden(planes))
     torch.testing.assert_close(model.sample(n, latent=latent), (image * 0.2 + 0.1).clamp(-1, 1))
+
+
+def test_every_level_of_the_same_samples_is_drawn(tmp_path: Path) -> None:
+    model = made()
+    callbacks = [SampleGrid(n=4)]
+    fit(model, images(16), 8, max_epochs=1, callbacks=callbacks, default_root_dir=tmp_path)
+    assert [path.name for path in sorted((tmp_path / "samples").iterdir()) if path.is_dir()] == ["level1", "level2"]
+    drawn = {(tmp_path / "samples" / view / "step_000002.png").read_bytes() for view in (".", "level1", "level2")}
+    assert len(drawn) == 3
+    latent = callbacks[0].latent
+    assert model.sample(4, latent=latent, level=1).shape == (4, 1, 12, 12)
+    middle = model.sample(4, latent=latent, level=1)
+    whole = model.sample(4, latent=latent, coarse=middle)
+    torch.testing.assert_close(model.sample(4, latent=latent), whole)
 
 
 def test_samples_from_given_coarse_images() -> None:
