@@ -17,7 +17,9 @@ from lit_gans.gan import GAN
 from lit_gans.layers.standardize import Standardize
 from lit_gans.networks import lapgan as networks
 
-SGD = {"name": "sgd", "lr": 0.02, "momentum": 0.5}
+GENERATOR_SGD = {"name": "sgd", "lr": 0.02, "momentum": 0.5}
+DISCRIMINATOR_SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.5}
+"""0.02 in the authors' code, whose loss is the mean over real and fake samples: half of the one here."""
 MEASURED = 10_000
 """Real images, at most, that mean and standard deviation are measured on."""
 
@@ -130,8 +132,8 @@ class LAPGAN(Games):
         discriminator_optimizer: dict[str, Any] | None = None,
         **rest: Any,
     ) -> None:
-        optimizers = [options or SGD for options in (generator_optimizer, discriminator_optimizer)]
-        super().__init__(generator_optimizer=optimizers[0], discriminator_optimizer=optimizers[1], **rest)
+        own = generator_optimizer or GENERATOR_SGD, discriminator_optimizer or DISCRIMINATOR_SGD
+        super().__init__(generator_optimizer=own[0], discriminator_optimizer=own[1], **rest)
         self.sizes, self.levels, self.shrinking = sizes or pyramid.halved(image_size), levels, shrinking
         self.image_channels, self.num_classes = image_channels, num_classes
         self.sample_shape = (image_channels, image_size, image_size)
