@@ -20,7 +20,7 @@ from lit_gans.networks import lapgan as networks
 GENERATOR_SGD = {"name": "sgd", "lr": 0.02, "momentum": 0.5}
 DISCRIMINATOR_SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.5}
 """0.02 in the authors' code, whose loss is the mean over real and fake samples: half of the one here."""
-MEASURED = 10_000
+MEASURED = 2_000
 """Real images, at most, that mean and standard deviation are measured on."""
 
 
