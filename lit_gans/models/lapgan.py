@@ -180,7 +180,7 @@ class LAPGAN(Games):
     def on_train_start(self) -> None:
         if not self.standardize.measured:
             data: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
-            some = range(0, len(data), max(1, len(data) // MEASURED))
+            some = range(0, len(data), -(-len(data) // MEASURED))
             self.standardize.measure(self.floats(torch.stack([data[i]["image"] for i in some]).to(self.device)))
 
     # Sampling
