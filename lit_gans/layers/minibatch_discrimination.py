@@ -19,8 +19,9 @@ def distances(x: Tensor, tensor: Tensor) -> Tensor:
     Takes N * N * B * C numbers of memory.
     """
     with torch.autocast(x.device.type, enabled=False):
-        projected = torch.einsum("na,abc->nbc", x.to(tensor.dtype), tensor)
-        return (projected.unsqueeze(1) - projected.unsqueeze(0)).abs().sum(-1)
+        rows = torch.einsum("na,abc->cnb", x.to(tensor.dtype), tensor).contiguous()
+        # One of the C at a time: a sum over a last dimension of so few is two to three times slower.
+        return sum(((row.unsqueeze(1) - row.unsqueeze(0)).abs() for row in rows), rows.new_zeros(()))
 
 
 def closeness(distances: Tensor) -> Tensor:
