@@ -110,7 +110,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             if look["update"] % PICTURED:
                 continue
             found = [[run["looks"][position][score] for run in runs] for score in SCORES]
-            cells = [f"{statistics.mean(v):.2f} ± {statistics.stdev(v) if len(v) > 1 else 0:.2f}" for v in found]
+            cells = [f"{statistics.mean(v):.3f} ± {statistics.stdev(v) if len(v) > 1 else 0:.3f}" for v in found]
             whole = sum(value == 8 for value in found[0])
             lines.append(f"| {k} | {len(runs)} | {look['update']:,} | {' | '.join(cells)} | {whole} of {len(runs)} |")
     return "\n".join(lines)
@@ -125,13 +125,13 @@ def picture(out: Path, rows: list[dict[str, Any]], seed: int, target: Path) -> N
     columns = UPDATES // PICTURED + 2
     figure = Figure(figsize=(1.6 * columns, 1.75 * len(chosen)), dpi=80)
     grid = figure.subplots(len(chosen), columns, squeeze=False)
-    for axes, row in zip(grid, chosen, strict=True):
+    for position, (axes, row) in enumerate(zip(grid, chosen, strict=True)):
         points = load_file(out / f"k{row['k']}-seed{seed}.safetensors")
         shown = [(f"update {step:,}", points[str(step)]) for step in range(0, UPDATES + 1, PICTURED)] + [("data", real)]
         for axis, (title, cloud) in zip(axes, shown, strict=True):
             axis.hist2d(*cloud.T.numpy(), bins=90, range=[[-3, 3], [-3, 3]], cmap="Greens", vmax=SAMPLES / 250)
             axis.set(xticks=[], yticks=[], aspect="equal")
-            if axes is grid[0]:
+            if position == 0:
                 axis.set_title(title, fontsize=9)
         axes[0].set_ylabel(f"k = {row['k']}", fontsize=9)
     figure.tight_layout(pad=0.4)
