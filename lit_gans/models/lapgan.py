@@ -232,11 +232,9 @@ class LAPGAN(Games):
         if label is not None:
             given["condition"] = torch.as_tensor(label).expand(n)
         if coarse is not None:
-            size = coarse.shape[-1]
-            if size not in self.sizes[1:] or coarse.shape != (n, self.image_channels, size, size):
-                raise ValueError(
-                    f"coarse must be {n} images of {self.image_channels} channels with "
-                    f"{' or '.join(map(str, self.sizes[1:]))} pixels, got the shape {tuple(coarse.shape)}."
-                )
+            fitting = [(n, self.image_channels, size, size) for size in self.sizes[1:]]
+            if tuple(coarse.shape) not in fitting:
+                shapes = " or ".join(map(str, fitting))
+                raise ValueError(f"coarse must have the shape {shapes}, got {tuple(coarse.shape)}.")
             given["coarse"] = coarse.to(self.float_type)
         return super().sample(n, **given)

@@ -192,9 +192,7 @@ def test_samples_from_given_coarse_images() -> None:
         torch.zeros(3, 3, 6, 6),
         torch.zeros(3, 1, 16, 16),
     ):
-        with pytest.raises(
-            ValueError, match="coarse must be 3 images of 1 channels with 12 or 6 pixels, got the shape"
-        ):
+        with pytest.raises(ValueError, match=r"the shape \(3, 1, 12, 12\) or \(3, 1, 6, 6\), got \("):
             model.sample(3, coarse=wrong)
 
 

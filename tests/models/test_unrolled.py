@@ -29,7 +29,7 @@ def test_the_networks_are_those_of_the_ring() -> None:
     torch.testing.assert_close(model.discriminator(point), expected)
     assert model.generator_optimizer == model.discriminator_optimizer
     assert model.generator_optimizer == {"name": "adam", "lr": 1e-4, "betas": [0.5, 0.999]}
-    assert model.ahead == {"steps": 10, "stop_gradient": False, "exchange": False}
+    assert model.ahead == {"steps": 10, "stop_gradient": False, "exchange": False, "compiled": False}
 
 
 @pytest.mark.parametrize("saturating", [False, True])
