@@ -40,15 +40,19 @@ def build_optimizer(
     """An optimizer from ``{"name": "adam", "lr": 2e-4, "betas": [0.5, 0.999]}``.
 
     Args:
-        options: ``name`` is one of ``OPTIMIZERS``; everything else goes to the torch class.
+        options: ``name`` is one of ``OPTIMIZERS``; everything else goes to the torch class. An option that is None has
+            its default there: another optimizer's, say.
         parameters: what it moves.
         fused: use torch's single-kernel step where the optimizer has one.
 
     Raises:
         ValueError: if the name is unknown or the torch class does not take an option.
     """
-    given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-    given.pop("name", None)
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in options.items()
+        if key != "name" and value is not None
+    }
     name = _one_of("optimizer", options.get("name"), OPTIMIZERS)
     own = given.keys() & {"fused", "foreach", "differentiable"}
     extra: dict[str, Any] = {"fused": True} if fused and name != "rmsprop" and not own else {}

@@ -185,3 +185,10 @@ def test_a_run_without_an_end_needs_a_length(name):
     with pytest.raises(ValueError, match=message):
         rates({"name": name}, 1, max_updates=-1)
     assert rates({"name": name, "updates": 2}, 3, max_updates=-1) == pytest.approx([0.5, 0.25, 0.0], abs=1e-15)
+
+
+def test_another_optimizer_in_the_place_of_a_models_own() -> None:
+    weight = torch.nn.Parameter(torch.zeros(2))
+    made = build_optimizer({"name": "sgd", "lr": 0.1, "betas": None, "momentum": 0.5}, [weight])
+    assert isinstance(made, torch.optim.SGD)
+    assert made.defaults["momentum"] == 0.5

@@ -25,8 +25,6 @@ class JointBatch(GAN):
         super().check()
         found = [getattr(module, "couples_samples", None) for module in self.discriminator.modules()]
         names = [name for name, _ in filter(None, found)]
-        if self.discriminator_shape != (self.sample_shape or ()):
-            names.append("the packing of several samples into one")
         if names:
             raise ValueError(
                 f"joint_batch mixes real samples and fakes in one batch, and {names[0]} compares the samples of a "

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lit_gans import compose
-from lit_gans.mixins import JointBatch
+from lit_gans.mixins import JointBatch, MinibatchDiscrimination, PacGAN
 from lit_gans.models import DCGAN, SNGAN, WGANGP
 from tests.conftest import TINY, fit, images
 from tests.models.test_twins import BATCH, BATCHES, bce, ns_g, plain_loop
@@ -71,3 +71,15 @@ def test_without_batch_statistics_the_logits_are_those_of_two_passes(model: type
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
     assert not torch.allclose(*joint.discriminator_logits(real, fake, None), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        (MinibatchDiscrimination, r"minibatch discrimination compares .*tricks\.joint_batch=null"),
+        (PacGAN, r"the packing of pacgan compares .* one source: tricks\.joint_batch=null"),
+    ],
+)
+def test_samples_of_two_sources_are_not_compared(other: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        compose(DCGAN, JointBatch, other)(**TINY)

@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from lit_gans import compose
 from lit_gans.layers.virtual_batch_norm import VirtualBatchNorm as Layer
-from lit_gans.mixins import JointBatch, MinibatchDiscrimination, PacGAN, SpectralNorm, VirtualBatchNorm
+from lit_gans.mixins import JointBatch, SpectralNorm, VirtualBatchNorm
 from lit_gans.models import DCGAN, MLPGAN, SNGAN
 from lit_gans.networks.sngan import cnn_discriminator, resnet_discriminator
 from tests.conftest import TINY, fit, images
@@ -54,8 +54,6 @@ def test_the_vectors_move_in_turns_and_not_in_sampling(tmp_path: Any) -> None:
             {"spectral_norm_generator": True},
             r"virtual norm would be two .* tricks\.virtual_batch_norm=null",
         ),
-        ([JointBatch, MinibatchDiscrimination], {}, r"minibatch discrimination compares .*joint_batch=null"),
-        ([JointBatch, PacGAN], {}, r"one source: tricks\.joint_batch=null"),
     ],
 )
 def test_refusals(tricks: list[type], options: dict[str, Any], sentence: str) -> None:

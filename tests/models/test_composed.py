@@ -12,7 +12,9 @@ from torch.nn.functional import softplus
 from lit_gans import GAN, compose
 from lit_gans.mixins import (
     TTUR,
+    DRAGANPenalty,
     GeneratorTurns,
+    GradientPenalty,
     LazyPenalties,
     OneSidedLabelSmoothing,
     R1Penalty,
@@ -274,3 +276,14 @@ def test_weight_decay(in_g: bool, in_d: bool) -> None:
         make_g=lambda parameters: adam(parameters, weight_decay=0.1 * in_g),
         make_d=lambda parameters: adam(parameters, weight_decay=0.1 * in_d),
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "penalty"),
+    [("r1", R1Penalty), ("r2", R2Penalty), ("wgan_gp", GradientPenalty), ("dragan", DRAGANPenalty)],
+)
+def test_penalties_at_each_sample_refuse_batch_norm(name: str, penalty: type[GAN]) -> None:
+    sentence = rf"^{name} penalises .* batch norm .* set model\.discriminator_norm=none .*tricks\.{name}=null"
+    with pytest.raises(ValueError, match=sentence):
+        compose(DCGAN, penalty)(**TINY)
+    compose(DCGAN, penalty)(**TINY, **NO_BN)
