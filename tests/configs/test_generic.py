@@ -13,6 +13,7 @@ from lit_gans.configs.arguments import options, summary
 from lit_gans.configs.check import Config, checked, find, target_of
 from lit_gans.configs.errors import Refusal
 from lit_gans.configs.signatures import options_of
+from lit_gans.optim import build_optimizer
 
 FOLDER = Path(__file__).parents[2] / "configs"
 MODELS, TRICKS, DATA = (sorted(options(group, [FOLDER])) for group in ("model", "tricks", "data"))
@@ -109,6 +110,8 @@ def test_data_files_list_every_option(name: str) -> None:
 def test_every_other_option_composes_and_is_checked(group: str, name: str) -> None:
     config = configured(f"{group}={name}")
     assert config["trainer"]["max_steps"] >= 1
+    for player in build.model(config).players():
+        assert build_optimizer(player.optimizer, [p for net in player.networks for p in net.parameters()])
 
 
 @pytest.mark.parametrize("group", ["model", "tricks", "data"])
