@@ -27,11 +27,9 @@ class ClassPlane(nn.Module):
         return torch.relu(planes).view(-1, 1, self.size, self.size)
 
 
-def split(condition: Tensor, num_classes: int) -> tuple[Tensor, Tensor | None]:
-    """The enlarged coarse images and the labels of a condition of :func:`join`."""
-    if not num_classes:
-        return condition, None
-    return condition[:, :-1], condition[:, -1, 0, 0].round().long()
+def label_of(condition: Tensor) -> Tensor:
+    """The labels ``(N,)`` in a condition of :func:`join`."""
+    return condition[:, -1, 0, 0].round().long()
 
 
 def join(coarse: Tensor, label: Tensor | None) -> Tensor:
@@ -54,8 +52,9 @@ class DifferenceGenerator(nn.Module):
     def __init__(self, latent_dim: int, shape: Sequence[int], width: int, num_classes: int = 0) -> None:
         super().__init__()
         image_channels, size, _ = shape
-        assert latent_dim == size * size
-        self.size, self.num_classes = size, num_classes
+        if latent_dim != size * size:
+            raise ValueError(f"The noise of images of {size} pixels is {size * size} numbers, not {latent_dim}.")
+        self.size = size
         self.class_plane = ClassPlane(num_classes, size) if num_classes else None
         inputs = 1 + image_channels + bool(num_classes)
         self.hidden = nn.Sequential(
@@ -68,11 +67,11 @@ class DifferenceGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         """Latents ``(N, size * size)`` and conditions of :func:`join` to images ``(N, C, size, size)``."""
-        coarse, label = split(condition, self.num_classes)
-        planes = [latent.view(-1, 1, self.size, self.size), coarse]
-        if self.class_plane is not None and label is not None:
-            planes.insert(1, self.class_plane(label))
-        fine: Tensor = coarse + self.output(self.hidden(torch.cat(planes, 1)))
+        planes, coarse = [latent.view(-1, 1, self.size, self.size)], condition
+        if self.class_plane is not None:
+            planes.append(self.class_plane(label_of(condition)))
+            coarse = condition[:, :-1]
+        fine: Tensor = coarse + self.output(self.hidden(torch.cat([*planes, coarse], 1)))
         return fine
 
 
@@ -89,7 +88,6 @@ class LevelDiscriminator(nn.Module):
     def __init__(self, shape: Sequence[int], width: int, num_classes: int = 0, dropout: float = 0.5) -> None:
         super().__init__()
         image_channels, size, _ = shape
-        self.num_classes = num_classes
         self.class_plane = ClassPlane(num_classes, size) if num_classes else None
         self.hidden = nn.Sequential(
             nn.Conv2d(image_channels + bool(num_classes), width, 5),
@@ -104,9 +102,7 @@ class LevelDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         if self.class_plane is not None and condition is not None:
-            _, label = split(condition, self.num_classes)
-            assert label is not None
-            image = torch.cat([image, self.class_plane(label)], 1)
+            image = torch.cat([image, self.class_plane(label_of(condition))], 1)
         logits: Tensor = self.output(self.hidden(image))
         return logits.flatten()
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from lit_gans import GAN, compose, keys, pyramid
+from lit_gans import GAN, compose, keys, load, pyramid
+from lit_gans.callbacks.look import told
+from lit_gans.callbacks.remedies import remedies
 from lit_gans.callbacks.samples import SampleGrid
 from lit_gans.mixins import R1Penalty
 from lit_gans.models import LAPGAN
@@ -150,6 +152,7 @@ def test_the_cascade(n: int) -> None:
     model.standardize.deviation.fill_(0.2)
     latent = model.sample_latent(n)
     assert latent.shape == (n, 16**2 + 12**2 + 5)
+    assert float(latent.abs().max()) <= 1
     assert float(latent.min()) < -0.8
     assert float(latent.max()) > 0.8
     z0, z1, z2 = latent.split([16**2, 12**2, 5], 1)
@@ -242,3 +245,55 @@ def test_levels_have_keys_of_their_own() -> None:
 def test_refusals(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         made(**options)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *[{"width": 5}, {"coarsest_generator_width": 9}, {"coarsest_discriminator_width": 9}, {"latent_dim": 6}],
+        *[{"sizes": [16, 10, 6]}, {"sizes": [16, 8], "shrinking": "blur"}, {"num_classes": 10}, {"n_critic": 2}],
+        *[{"accumulate": 2}, {"gradient_clip": 1e-3}, {"lr_schedule": {"name": "linear", "updates": 4}}, {"seed": 1}],
+        *[{"generator_optimizer": ADAM}, {"discriminator_optimizer": ADAM}],
+    ],
+    ids=str,
+)
+def test_every_option_is_felt(other: dict[str, Any]) -> None:
+    """By the weights of a level that the option concerns, after four batches."""
+    base = {"sizes": [16, 8]} if "shrinking" in other else {}
+
+    def weights(**options: Any) -> Tensor:
+        model = made(**options)
+        fit(model, images(32), 8, max_epochs=1)
+        return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+    plain, changed = weights(**base), weights(**{**base, **other})
+    assert plain.shape != changed.shape or not torch.equal(plain, changed)
+
+
+def test_a_checkpoint_makes_the_same_samples(tmp_path: Path) -> None:
+    model = compose(LAPGAN, R1Penalty)(**SMALL, r1_gamma=2.0)
+    fit(model, images(16), 8, max_epochs=1).save_checkpoint(tmp_path / "last.ckpt", weights_only=False)
+    again = load(tmp_path / "last.ckpt")
+    assert again.recipe() == model.recipe()
+    latent = model.sample_latent(3)
+    assert torch.equal(again.sample(3, latent=latent), model.sample(3, latent=latent))
+    assert (
+        again.named("level1").turns_taken == model.named("level1").turns_taken == {"discriminator": 2, "generator": 2}
+    )
+
+
+def test_the_watch_asks_every_levels_discriminator() -> None:
+    model = made().eval()
+    batch = model.prepare({"image": torch.stack([item["image"] for item in images(8)])})
+    found = told(model, batch, torch.empty(0), 4)
+    names = ("accuracy_real", "accuracy_fake", "rt", "margin")
+    assert found.keys() == {f"level{k}/{name}" for k in range(3) for name in names}
+    for k in range(3):
+        game, own = model.named(f"level{k}"), model.game_batch(f"level{k}", batch)
+        logits = game.discriminator(own["image"])
+        assert found[f"level{k}/accuracy_real"] == float((logits > 0).double().mean())
+
+
+def test_the_remedies_leave_out_what_the_levels_have() -> None:
+    assert "tricks=[r1]" in remedies("victory", made())
+    assert "tricks=[r1]" not in remedies("victory", compose(LAPGAN, R1Penalty)(**SMALL))
