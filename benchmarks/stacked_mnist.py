@@ -1,18 +1,21 @@
 """Does looking ahead save modes, of a thousand? Stacked MNIST of Unrolled GANs (arXiv 1611.02163, section 3.3.1).
 
     python benchmarks/stacked_mnist.py --root FOLDER --out FOLDER --size quarter half --k 0 5 10 --updates 5000
-    python benchmarks/stacked_mnist.py --root FOLDER --out FOLDER --collect
+    python benchmarks/stacked_mnist.py --out FOLDER --collect
 
 Three random digits as the channels of an image, made on the fly; a discriminator of a quarter or half of the
 generator's width; batch 128, Adam (0.5, 0.99) with rates 1e-4 and 2e-4; 25,600 samples of the raw generator, read by
 the shipped classifier of MNIST's digits (99.46 %). The paper's runs are longer by far, 500,000 updates in a published
 repetition: compare the rows with each other, and read the paper's figures beside them as what there is to reach. Each
-run is a file of its own and goes on where it stopped.
+run is a file of its own, written at every look, and goes on from its last one. On a GPU, which waits for the launch of
+small kernels here, `--compile` pays.
 """
 
 import argparse
+import datetime
 import json
 import logging
+import re
 import statistics
 import time
 from pathlib import Path
@@ -42,7 +45,7 @@ PAPER = {
     ("half", 10): "817.4 / 1.43",
 }
 """Modes and KL, as quoted by PacGAN (arXiv 1712.04086, Table 3)."""
-SAMPLES, BATCH, LOOKS = 25_600, 128, 2
+SAMPLES, BATCH = 25_600, 128
 
 
 class Generator(nn.Sequential):
@@ -106,10 +109,16 @@ class StackedGAN(Unrolled, GAN):
 
 
 class Look(Callback):
-    """Counts the modes a few times, and keeps what training goes on from."""
+    """Counts the modes now and then, writes down what it found, and keeps what training goes on from.
 
-    def __init__(self, checkpoint: Path, every: int) -> None:
-        self.checkpoint, self.every = checkpoint, every
+    Args:
+        path: of the results, a .json; the checkpoint lies beside it.
+        every: updates from look to look.
+        facts: what the run is, for the results.
+    """
+
+    def __init__(self, path: Path, every: int, facts: dict[str, Any]) -> None:
+        self.path, self.every, self.facts = path, every, facts
         self.reader = MNISTClassifier.pretrained()
         self.rows: list[dict[str, float]] = []
         self.seconds, self.started = 0.0, time.process_time()
@@ -131,78 +140,89 @@ class Look(Callback):
         if trainer.global_step % self.every:
             return
         images = pl_module.keyed(lambda: pl_module.sample(SAMPLES), "benchmark")
-        scores = stack_scores(read_stacks(self.reader, to_uint8(images)))
-        self.rows.append({"update": trainer.global_step, **scores})
-        trainer.save_checkpoint(self.checkpoint, weights_only=False)
-        print(self.checkpoint.stem, self.rows[-1], f"{self.cpu_seconds() / 60:.1f} CPU minutes", flush=True)
+        scores = stack_scores(read_stacks(self.reader.to(images.device), to_uint8(images)))
+        self.rows.append({"update": trainer.global_step, **scores, "cpu_minutes": self.cpu_seconds() / 60})
+        trainer.save_checkpoint(self.path.with_suffix(".ckpt"), weights_only=False)
+        self.path.write_text(json.dumps({**self.facts, "looks": self.rows}))
+        print(self.path.stem, self.rows[-1], flush=True)
 
 
-def run(size: str, k: int, seed: int, updates: int, root: str, out: Path) -> None:
+def run(size: str, k: int, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end, from the last look of an earlier process if there is one."""
-    look = Look(out / f"{size}-k{k}-seed{seed}-{updates}.ckpt", max(1, updates // LOOKS))
+    facts = {"size": size, "k": k, "seed": seed, "machine": machine()}
+    look = Look(arguments.out / f"{size}-k{k}-seed{seed}.json", arguments.every, facts)
     betas = [0.5, 0.99]
     model = StackedGAN(
         width=SIZES[size],
         unrolled_steps=k,
+        unrolled_compile=arguments.compile,
         seed=seed,
         generator_optimizer={"name": "adam", "lr": 1e-4, "betas": betas},
         discriminator_optimizer={"name": "adam", "lr": 2e-4, "betas": betas},
     )
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "accelerator": "cpu", "use_distributed_sampler": False},
-        max_steps=updates,
+        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        accelerator=arguments.accelerator,
+        max_steps=arguments.updates,
         max_epochs=-1,
+        max_time=datetime.timedelta(minutes=arguments.minutes) if arguments.minutes else None,
         callbacks=[look],
     )
-    data = StackedMNIST(root=root, image_size=28, batch_size=BATCH, seed=seed)
-    before = look.checkpoint if look.checkpoint.exists() else None
-    trainer.fit(model, datamodule=data, ckpt_path=before, weights_only=True)
-    row = {"size": size, "k": k, "seed": seed, "updates": updates, "looks": look.rows, "machine": machine()}
-    look.checkpoint.with_suffix(".json").write_text(json.dumps({**row, "cpu_minutes": look.cpu_seconds() / 60}))
-    look.checkpoint.unlink(missing_ok=True)
+    data = StackedMNIST(root=arguments.root, image_size=28, batch_size=BATCH, seed=seed)
+    before = look.path.with_suffix(".ckpt")
+    trainer.fit(model, datamodule=data, ckpt_path=before if before.exists() else None, weights_only=True)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: the last look of each run, mean and standard deviation over seeds."""
+def table(runs: list[dict[str, Any]]) -> str:
+    """Markdown: each k after as many updates as all of them have had, and after its own last; over the seeds."""
     heads = ["D", "k", "updates", "seeds", "modes", "KL", "read with p > 0.9", "CPU minutes", "paper: modes / KL"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for size, k, updates in sorted({(row["size"], row["k"], row["updates"]) for row in rows}):
-        found = [row for row in rows if (row["size"], row["k"], row["updates"]) == (size, k, updates)]
-        cells = []
-        for score in ("captured", "reverse_kl", "confident"):
-            values = [row["looks"][-1][score] for row in found]
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            cells.append(f"{statistics.mean(values):.4g} ± {spread:.2g}")
-        minutes = f"{statistics.mean(row['cpu_minutes'] for row in found):.1f}"
-        rest = [str(updates), str(len(found)), *cells, minutes, PAPER.get((size, k), "-")]
-        lines.append(f"| {size} | {k} | {' | '.join(rest)} |")
+    for size in sorted({run["size"] for run in runs}, reverse=True):
+        same = [run for run in runs if run["size"] == size]
+        common = min(run["looks"][-1]["update"] for run in same)
+        rows = {(run["k"], update) for run in same for update in (common, run["looks"][-1]["update"])}
+        for k, update in sorted(rows, key=lambda row: (row[1] != common, row)):
+            found = [look for run in same if run["k"] == k for look in run["looks"] if look["update"] == update]
+            cells = [spread([look[score] for look in found]) for score in ("captured", "reverse_kl", "confident")]
+            minutes = f"{statistics.mean(look['cpu_minutes'] for look in found):.1f}"
+            rest = [f"{update:,}", str(len(found)), *cells, minutes, PAPER.get((size, k), "-")]
+            lines.append(f"| {size} | {k} | {' | '.join(rest)} |")
     return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of several, standard deviation."""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.4g}{deviation}"
 
 
 def main() -> None:
     """Runs what is missing, or prints what there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--root", required=True, help="folder of MNIST, as data.root")
+    parser.add_argument("--root", help="folder of MNIST, as data.root")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--size", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--k", type=int, nargs="+", default=[0, 5, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--updates", type=int, default=5000)
+    parser.add_argument("--every", type=int, default=2500, help="updates from look to look")
+    parser.add_argument("--minutes", type=float, help="stop each run after so long")
+    parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
+    parser.add_argument("--compile", action="store_true", help="compile the gradient of D's steps ahead")
     parser.add_argument("--collect", action="store_true", help="print the table of what there is")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.collect:
-        rows = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-k*-seed*.json"))]
-        print(machine(), table(rows), sep="\n\n")
+        runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-k*-seed*.json"))]
+        print(*sorted({re.sub(", load [0-9.]+", "", run["machine"]) for run in runs}), table(runs), sep="\n\n")
         return
     for seed in arguments.seeds:
         for size in arguments.size:
             for k in arguments.k:
-                if not (arguments.out / f"{size}-k{k}-seed{seed}-{arguments.updates}.json").exists():
-                    run(size, k, seed, arguments.updates, arguments.root, arguments.out)
+                run(size, k, seed, arguments)
 
 
 if __name__ == "__main__":
