@@ -50,7 +50,7 @@ def made(name: str) -> Sampler:
     return compose(DCGAN, *trick_classes(name))(**{**TINY, **NO_BATCH_NORM, **BASE.get(name, {}), **options})
 
 
-def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback) -> dict[str, Any]:
+def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback, **options: Any) -> dict[str, Any]:
     """The state of a run of BATCHES batches, as a checkpoint would hold it."""
     model = made(name)
     runner = trainer(
@@ -59,13 +59,14 @@ def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback) -
         limit_train_batches=BATCHES,
         max_epochs=1,
         callbacks=list(callbacks),
+        **options,
     )
     runner.fit(model, datamodule=Digits(batch_size=BATCH, image_size=16), ckpt_path=ckpt_path, weights_only=True)
     state: dict[str, Any] = {}
     model.on_save_checkpoint(state)
     assert model.batches_seen == BATCHES
     return {
-        "weights": {key: value.clone() for key, value in model.state_dict().items()},
+        "weights": {key: value.cpu().clone() for key, value in model.state_dict().items()},
         "optimizers": [optimizer.state_dict()["state"] for optimizer in runner.optimizers],
         "rest": state,
         "updates": runner.global_step,
@@ -80,18 +81,15 @@ def digest(weights: dict[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def main(devices: int, folder: Path, names: list[str]) -> dict[str, Any]:
-    """What differs between the run that never stopped and the resumed one, and the final weights' digest, by trick."""
-    found: dict[str, Any] = {}
-    for name in names:
-        path = folder / f"{name}-{devices}.ckpt"
-        straight = run(name, devices, None, Save(path))
-        resumed = run(name, devices, path)
-        found[name] = {"differences": differences(straight, resumed), "weights": digest(straight["weights"])}
-    return found
+def stopped_and_resumed(name: str, devices: int, folder: Path, **options: Any) -> dict[str, Any]:
+    """What differs between the run that never stopped and the resumed one, and the final weights' digest."""
+    path = folder / f"{name}-{devices}.ckpt"
+    straight = run(name, devices, None, Save(path), **options)
+    resumed = run(name, devices, path, **options)
+    return {"differences": differences(straight, resumed), "weights": digest(straight["weights"])}
 
 
 if __name__ == "__main__":
     devices, folder = int(sys.argv[1]), Path(sys.argv[2])
-    found = main(devices, folder, sys.argv[3:] or list(NAMES))
+    found = {name: stopped_and_resumed(name, devices, folder) for name in sys.argv[3:] or NAMES}
     (folder / f"rank{os.environ.get('LOCAL_RANK', 0)}.json").write_text(json.dumps(found))

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.every_trick import NAMES, main
+from tests.every_trick import NAMES, stopped_and_resumed
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trick_resumes_exactly(name: str, tmp_path: Path) -> None:
-    assert main(1, tmp_path, [name])[name]["differences"] == []
+    assert stopped_and_resumed(name, 1, tmp_path)["differences"] == []
 
 
 def test_every_trick_resumes_exactly_on_two_processes_that_stay_together(tmp_path: Path) -> None:
