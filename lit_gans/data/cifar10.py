@@ -4,23 +4,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from typing_extensions import override
 
 from lit_gans.data.base import ImageDataModule
-from lit_gans.data.samples import Samples, fitted
+from lit_gans.data.pixels import fit
+from lit_gans.data.samples import Corners, Samples, fitted
+
+SIZE = 32
+"""Pixels of a side of the originals."""
 
 
 class CIFAR10(ImageDataModule):
     """50,000 photographs of 32x32 pixels in ten classes (Krizhevsky 2009, "Learning Multiple Layers of Features").
 
-    Other sizes are made by an antialiased bicubic resize.
+    Other sizes are made by an antialiased bicubic resize, smaller ones by crops if asked for.
 
     Args:
         root: folder that holds ``cifar-10-batches-py/``.
         download: unpack ``root/cifar-10-python.tar.gz``, which is fetched if it is not there.
         image_size: pixels of a side.
         image_channels: 3, or 1 for grey.
+        corners: instead of a resize, the four corners of ``image_size`` pixels of each image: four times the data, as
+            LAPGAN is trained (arXiv 1506.05751, section 4.2).
         rest: options of :class:`lit_gans.data.ImageDataModule`.
+
+    Raises:
+        ValueError: if an option is out of its range.
     """
 
     def __init__(
@@ -30,10 +40,13 @@ class CIFAR10(ImageDataModule):
         download: bool = False,
         image_size: int = 32,
         image_channels: int = 3,
+        corners: bool = False,
         **rest: Any,
     ) -> None:
         super().__init__(image_size=image_size, image_channels=image_channels, **rest)
-        self.root, self.download = root, download
+        if corners and image_size > SIZE:
+            raise ValueError(f"data.corners needs data.image_size of at most {SIZE} pixels, got {image_size}.")
+        self.root, self.download, self.corners = root, download, corners
 
     @property
     @override
@@ -47,9 +60,15 @@ class CIFAR10(ImageDataModule):
 
     @override
     def load(self) -> Samples:
+        images, labels = self.originals()
+        if self.corners:
+            return Corners(fit(images, SIZE, self.image_channels), labels, self.image_size)
+        return fitted(images, labels, self.image_size, self.image_channels)
+
+    def originals(self) -> tuple[Tensor, Tensor]:
+        """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)``."""
         files = self.files(download=False)
-        images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
-        return fitted(images, torch.tensor(files.targets), self.image_size, self.image_channels)
+        return torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(files.targets)
 
     def files(self, *, download: bool) -> Any:
         """The data set of torchvision, which verifies its files' checksums.

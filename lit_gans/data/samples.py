@@ -75,6 +75,35 @@ class InMemory(Samples):
         return hash_of(self.values)
 
 
+class Corners(InMemory):
+    """The corners of each image, four samples: top left, top right, bottom left, bottom right.
+
+    Args:
+        values: ``(N, C, H, H)`` uint8.
+        labels: ``(N,)``, as in :class:`Samples`.
+        size: pixels of a side of what comes out, at most H.
+    """
+
+    def __init__(self, values: Tensor, labels: Tensor | None, size: int) -> None:
+        super().__init__(values, None if labels is None else labels.repeat_interleave(4))
+        self.size = size
+
+    @override
+    def __len__(self) -> int:
+        return 4 * len(self.values)
+
+    @override
+    def images(self, indices: Tensor) -> Tensor:
+        room, pixels = self.values.shape[-1] - self.size, torch.arange(self.size)
+        rows = (indices % 4 // 2 * room)[:, None, None] + pixels[:, None]
+        columns = (indices % 2 * room)[:, None, None] + pixels
+        return self.values[indices[:, None, None] // 4, :, rows, columns].permute(0, 3, 1, 2)
+
+    @override
+    def content_hash(self) -> str:
+        return hash_of(self.values, f"corners of {self.size}")
+
+
 class Fitted(Samples):
     """Images of one size, held as they are and fitted when asked for; see :func:`lit_gans.data.pixels.fit`.
 

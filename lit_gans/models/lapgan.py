@@ -31,7 +31,8 @@ class LAPGANLevel(GAN):
 
     Args:
         size: pixels of the fine images.
-        coarsest: whether nothing is below: an unconditional game of fully connected networks.
+        kind: of networks, a key of :data:`lit_gans.networks.lapgan.NETWORKS`; ``difference`` where a coarser level is
+            below.
         image_channels: 1 or 3.
         generator_width: channels, or units, of the hidden layers.
         discriminator_width: likewise.
@@ -45,7 +46,7 @@ class LAPGANLevel(GAN):
         self,
         *,
         size: int,
-        coarsest: bool,
+        kind: str,
         image_channels: int,
         generator_width: int,
         discriminator_width: int,
@@ -53,19 +54,19 @@ class LAPGANLevel(GAN):
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
-        self.size, self.coarsest, self.num_classes = size, coarsest, num_classes
+        self.kind, self.num_classes = kind, num_classes
         self.generator_width, self.discriminator_width = generator_width, discriminator_width
         self.sample_shape = (image_channels, size, size)
 
     @override
     def build_generator(self) -> nn.Module:
-        kind = networks.CoarsestGenerator if self.coarsest else networks.DifferenceGenerator
-        return kind(self.latent_dim, self.sample_shape or (), self.generator_width, self.num_classes)
+        network, _ = networks.NETWORKS[self.kind]
+        return network(self.latent_dim, self.sample_shape or (), self.generator_width, self.num_classes)
 
     @override
     def build_discriminator(self) -> nn.Module:
-        kind = networks.CoarsestDiscriminator if self.coarsest else networks.LevelDiscriminator
-        return kind(self.discriminator_shape, self.discriminator_width, self.num_classes)
+        _, network = networks.NETWORKS[self.kind]
+        return network(self.discriminator_shape, self.discriminator_width, self.num_classes)
 
     @override
     def sample_latent(self, n: int) -> Tensor:
@@ -83,7 +84,7 @@ class LAPGANLevel(GAN):
 
     @override
     def condition(self, batch: Batch) -> Tensor | None:
-        return batch["condition"] if self.num_classes or not self.coarsest else None
+        return batch["condition"] if self.num_classes or self.kind == "difference" else None
 
     @override
     def remember(self, condition: Tensor | None) -> None:
@@ -98,8 +99,10 @@ class LAPGAN(Games):
         image_channels: 1 or 3.
         sizes: pixels of each level, the finest first; None halves the image as long as 7 pixels are left.
         width: channels of the hidden layers of all levels but the coarsest.
-        coarsest_generator_width: units of the coarsest generator's hidden layers.
-        coarsest_discriminator_width: likewise.
+        coarsest: networks of level K: ``fully_connected``, as in the paper, or ``convolutional``, as in DCGAN.
+        coarsest_generator_width: units of the coarsest generator's hidden layers, or its channels; None for the
+            paper's 1200, or 128.
+        coarsest_discriminator_width: likewise; 600, or 64.
         latent_dim: of the coarsest level.
         num_classes: 0 for no condition; else labels in [0, num_classes) condition all networks.
         shrinking: ``area``, as in the authors' code, or ``blur``, as in the paper; see :mod:`lit_gans.pyramid`.
@@ -122,8 +125,9 @@ class LAPGAN(Games):
         image_channels: int = 3,
         sizes: list[int] | None = None,
         width: int = 64,
-        coarsest_generator_width: int = 1200,
-        coarsest_discriminator_width: int = 600,
+        coarsest: str = "fully_connected",
+        coarsest_generator_width: int | None = None,
+        coarsest_discriminator_width: int | None = None,
         latent_dim: int = 100,
         num_classes: int = 0,
         shrinking: str = "area",
@@ -137,8 +141,11 @@ class LAPGAN(Games):
         self.sizes, self.levels, self.shrinking = sizes or pyramid.halved(image_size), levels, shrinking
         self.image_channels, self.num_classes = image_channels, num_classes
         self.sample_shape = (image_channels, image_size, image_size)
-        self.widths = [(width, width)] * (len(self.sizes) - 1)
-        self.widths += [(coarsest_generator_width, coarsest_discriminator_width)]
+        if coarsest not in networks.COARSEST:
+            raise ValueError(f"coarsest must be {' or '.join(networks.COARSEST)}, got {coarsest!r}.")
+        usual, given = networks.COARSEST[coarsest], (coarsest_generator_width, coarsest_discriminator_width)
+        self.kinds = ["difference"] * (len(self.sizes) - 1) + [coarsest]
+        self.widths = [(width, width)] * (len(self.sizes) - 1) + [(given[0] or usual[0], given[1] or usual[1])]
         self.latent_dims = [*(size * size for size in self.sizes[:-1]), latent_dim]
         pyramid.check_sizes(self.sizes, self.shrinking, image_size=image_size, smallest=networks.SMALLEST)
         self.standardize = Standardize(image_channels)
@@ -148,12 +155,9 @@ class LAPGAN(Games):
     def make_games(self) -> dict[str, GAN]:
         games: dict[str, GAN] = {}
         for k, (size, latent_dim, widths) in enumerate(zip(self.sizes, self.latent_dims, self.widths, strict=True)):
-            own: dict[str, Any] = {"size": size, "latent_dim": latent_dim, "seed": keys.key(self.seed, f"level{k}")}
-            own |= {
-                "generator_width": widths[0],
-                "discriminator_width": widths[1],
-                "coarsest": k == len(self.sizes) - 1,
-            }
+            own: dict[str, Any] = {"size": size, "kind": self.kinds[k], "latent_dim": latent_dim}
+            own |= {"generator_width": widths[0], "discriminator_width": widths[1]}
+            own |= {"seed": keys.key(self.seed, f"level{k}")}
             shared = {"image_channels": self.image_channels, "num_classes": self.num_classes, **self.game_options}
             games[f"level{k}"] = self.game_class(**own, **shared)
         return games

@@ -159,6 +159,75 @@ class CoarsestDiscriminator(nn.Module):
         return logits.flatten()
 
 
+class ConvolutionalGenerator(nn.Module):
+    """Latents ``(N, latent_dim)`` to small images: half the size, then the whole, as in DCGAN but without its tanh.
+
+    Args:
+        latent_dim: length of a latent vector.
+        shape: (C, size, size), of an image.
+        width: channels at the whole size; twice as many at half of it.
+        num_classes: 0 for no labels, else their one-hot form joins the latents.
+    """
+
+    def __init__(self, latent_dim: int, shape: Sequence[int], width: int, num_classes: int = 0) -> None:
+        super().__init__()
+        image_channels, size, _ = shape
+        half, self.num_classes = -(-size // 2), num_classes
+        self.hidden = nn.Sequential(
+            nn.Linear(latent_dim + num_classes, 2 * width * half * half, bias=False),
+            nn.Unflatten(1, (2 * width, half, half)),
+            nn.BatchNorm2d(2 * width),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(2 * width, width, 4 - size % 2, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        )
+        self.output = nn.Conv2d(width, image_channels, 3, padding=1)
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        images: Tensor = self.output(self.hidden(_with_label(latent, label, self.num_classes)))
+        return images
+
+
+class ConvolutionalDiscriminator(nn.Module):
+    """Small images to raw logits ``(N,)``: convolutions at the whole size and to half of it.
+
+    Args:
+        shape: (C, size, size), of an image.
+        width: channels at the whole size; twice as many at half of it.
+        num_classes: 0 for no labels, else a plane of :class:`ClassPlane` joins the image.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int, num_classes: int = 0) -> None:
+        super().__init__()
+        image_channels, size, _ = shape
+        self.class_plane = ClassPlane(num_classes, size) if num_classes else None
+        self.hidden = nn.Sequential(
+            nn.Conv2d(image_channels + bool(num_classes), width, 3, padding=1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(width, 2 * width, 4 - size % 2, 2, 1),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Flatten(),
+        )
+        self.output = nn.Linear(2 * width * (-(-size // 2)) ** 2, 1)
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        if self.class_plane is not None and label is not None:
+            image = torch.cat([image, self.class_plane(label)], 1)
+        logits: Tensor = self.output(self.hidden(image))
+        return logits.flatten()
+
+
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "difference": (DifferenceGenerator, LevelDiscriminator),
+    "fully_connected": (CoarsestGenerator, CoarsestDiscriminator),
+    "convolutional": (ConvolutionalGenerator, ConvolutionalDiscriminator),
+}
+"""Generator and discriminator of a level; ``difference`` is for those above the coarsest."""
+COARSEST = {"fully_connected": (1200, 600), "convolutional": (128, 64)}
+"""Widths of generator and discriminator; those of fully connected networks are the paper's."""
+
+
 def _with_label(x: Tensor, label: Tensor | None, num_classes: int) -> Tensor:
     return x if label is None else torch.cat([x, one_hot(label, num_classes).to(x.dtype)], 1)
 
