@@ -141,11 +141,9 @@ class LAPGAN(Games):
         self.sizes, self.levels, self.shrinking = sizes or pyramid.halved(image_size), levels, shrinking
         self.image_channels, self.num_classes = image_channels, num_classes
         self.sample_shape = (image_channels, image_size, image_size)
-        if coarsest not in networks.COARSEST:
-            raise ValueError(f"coarsest must be {' or '.join(networks.COARSEST)}, got {coarsest!r}.")
-        usual, given = networks.COARSEST[coarsest], (coarsest_generator_width, coarsest_discriminator_width)
         self.kinds = ["difference"] * (len(self.sizes) - 1) + [coarsest]
-        self.widths = [(width, width)] * (len(self.sizes) - 1) + [(given[0] or usual[0], given[1] or usual[1])]
+        widths = networks.coarsest_widths(coarsest, coarsest_generator_width, coarsest_discriminator_width)
+        self.widths = [(width, width)] * (len(self.sizes) - 1) + [widths]
         self.latent_dims = [*(size * size for size in self.sizes[:-1]), latent_dim]
         pyramid.check_sizes(self.sizes, self.shrinking, image_size=image_size, smallest=networks.SMALLEST)
         self.standardize = Standardize(image_channels)

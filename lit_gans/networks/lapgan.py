@@ -225,7 +225,19 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 }
 """Generator and discriminator of a level; ``difference`` is for those above the coarsest."""
 COARSEST = {"fully_connected": (1200, 600), "convolutional": (128, 64)}
-"""Widths of generator and discriminator; those of fully connected networks are the paper's."""
+"""Usual widths of generator and discriminator; those of fully connected networks are the paper's."""
+
+
+def coarsest_widths(kind: str, generator: int | None, discriminator: int | None) -> tuple[int, int]:
+    """Widths of both networks of the coarsest level, the usual ones for None.
+
+    Raises:
+        ValueError: if there are no such networks.
+    """
+    if kind not in COARSEST:
+        raise ValueError(f"coarsest must be {' or '.join(COARSEST)}, got {kind!r}.")
+    usual = COARSEST[kind]
+    return generator or usual[0], discriminator or usual[1]
 
 
 def _with_label(x: Tensor, label: Tensor | None, num_classes: int) -> Tensor:
