@@ -15,6 +15,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.functional import pad
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 """The names of those that can be differentiated."""
@@ -23,17 +24,22 @@ Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
 """Of parameters ``(P,)`` and buffers by name, a scalar to minimise."""
 
 
+ALIGNED = 4
+"""Numbers to whose multiples each tensor's part of a vector is padded: compiled kernels want their inputs at multiples
+of 16 bytes, and fail on a GPU where a view is not."""
+
+
 def flatten(tensors: Iterable[Tensor]) -> Tensor:
-    """All elements in one vector, in at least float32, without their history."""
-    vector = torch.cat([_lying(tensor.detach()).flatten() for tensor in tensors])
+    """All elements in one vector, zeros between them, in at least float32, without their history."""
+    vector = torch.cat([pad(_lying(t.detach()).flatten(), (0, -t.numel() % ALIGNED)) for t in tensors])
     return vector.float() if vector.dtype in (torch.float16, torch.bfloat16) else vector
 
 
 def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The vector's parts under the names and in the shapes of ``like``, as views."""
-    parts = torch.split(vector, [tensor.numel() for tensor in like.values()])
+    parts = torch.split(vector, [tensor.numel() + -tensor.numel() % ALIGNED for tensor in like.values()])
     pairs = zip(like.items(), parts, strict=True)
-    return {name: _lying(part.view(_lying(tensor).shape)) for (name, tensor), part in pairs}
+    return {name: _lying(part[: tensor.numel()].view(_lying(tensor).shape)) for (name, tensor), part in pairs}
 
 
 def _lying(tensor: Tensor) -> Tensor:

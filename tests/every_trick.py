@@ -66,7 +66,7 @@ def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback, *
     model.on_save_checkpoint(state)
     assert model.batches_seen == BATCHES
     return {
-        "weights": {key: value.cpu().clone() for key, value in model.state_dict().items()},
+        "weights": {key: value.clone() for key, value in model.state_dict().items()},
         "optimizers": [optimizer.state_dict()["state"] for optimizer in runner.optimizers],
         "rest": state,
         "updates": runner.global_step,

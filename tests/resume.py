@@ -91,7 +91,7 @@ def run(devices: int, workers: int, n_critic: int, ckpt_path: Path | None, *call
 def differences(ours: Any, theirs: Any, path: str = "") -> list[str]:
     """Where two nested states are not equal bit for bit."""
     if isinstance(ours, Tensor):
-        return [] if torch.equal(ours, theirs) else [path]
+        return [] if torch.equal(ours.cpu(), theirs.cpu()) else [path]
     if isinstance(ours, dict):
         missing = [f"{path}.{key}" for key in ours.keys() ^ theirs.keys()]
         return missing + [
