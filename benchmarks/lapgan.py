@@ -159,7 +159,7 @@ def train_reader(arguments: argparse.Namespace, device: torch.device, epochs: in
     module = data_of(arguments.data, arguments.root, SIZE, 0)
     module.setup("fit")
     whole = module.train_dataset
-    batch = whole.__getitems__(list(range(0, len(whole), 4 if arguments.data == "cifar10" else 1)))
+    batch = whole.__getitems__(range(len(whole) // 4 if arguments.data == "cifar10" else len(whole)))
     image, label = batch["image"].to(device), batch["label"].to(device)
     reader = Reader(image.shape[1]).to(device)
     steps = epochs * (len(image) // BATCH)

@@ -76,7 +76,9 @@ class InMemory(Samples):
 
 
 class Corners(InMemory):
-    """The corners of each image, four samples: top left, top right, bottom left, bottom right.
+    """All images' top left corners, then all top right ones, bottom left and bottom right: four times as many samples.
+
+    In this order samples that are evenly spaced are of all corners.
 
     Args:
         values: ``(N, C, H, H)`` uint8.
@@ -85,7 +87,7 @@ class Corners(InMemory):
     """
 
     def __init__(self, values: Tensor, labels: Tensor | None, size: int) -> None:
-        super().__init__(values, None if labels is None else labels.repeat_interleave(4))
+        super().__init__(values, None if labels is None else labels.repeat(4))
         self.size = size
 
     @override
@@ -95,9 +97,10 @@ class Corners(InMemory):
     @override
     def images(self, indices: Tensor) -> Tensor:
         room, pixels = self.values.shape[-1] - self.size, torch.arange(self.size)
-        rows = (indices % 4 // 2 * room)[:, None, None] + pixels[:, None]
-        columns = (indices % 2 * room)[:, None, None] + pixels
-        return self.values[indices[:, None, None] // 4, :, rows, columns].permute(0, 3, 1, 2)
+        corner, image = indices // len(self.values), indices % len(self.values)
+        rows = (corner // 2 * room)[:, None, None] + pixels[:, None]
+        columns = (corner % 2 * room)[:, None, None] + pixels
+        return self.values[image[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
 
     @override
     def content_hash(self) -> str:

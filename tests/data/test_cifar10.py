@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lit_gans.data import CIFAR10
+from lit_gans.data.samples import Corners, InMemory
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
 
@@ -70,3 +71,40 @@ def test_a_download_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("torchvision.datasets.CIFAR10", fail)
     with pytest.raises(FileNotFoundError, match=r"CIFAR-10 cannot be fetched \(no route to host\)\. data.down"):
         made(tmp_path, download=True)
+
+
+# Corners
+
+
+@pytest.mark.parametrize("size", [1, 28, 31, 32])
+def test_corners_are_the_four_crops_of_each_image(size: int) -> None:
+    """All top left ones, then all top right, bottom left, bottom right; labels go with them."""
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    labels, room = torch.tensor([7, 8, 9]), 32 - size
+    corners = Corners(images, labels, size)
+    places = [(0, 0), (0, room), (room, 0), (room, room)]
+    crops = torch.cat([images[:, :, top : top + size, left : left + size] for top, left in places])
+    assert len(corners) == 12
+    batch = corners.__getitems__(range(12))
+    assert torch.equal(batch["image"], crops)
+    assert torch.equal(batch["label"], labels.repeat(4))
+    assert torch.equal(corners[5]["image"], crops[5])
+
+
+def test_corners_of_other_sizes_are_other_data() -> None:
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    hashes = {Corners(images, None, size).content_hash() for size in (27, 28)}
+    assert len(hashes | {InMemory(images, None).content_hash()}) == 3
+
+
+def test_corners_larger_than_the_images_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"data\.corners needs data\.image_size of at most 32 pixels, got 64"):
+        CIFAR10(image_size=64, corners=True)
+
+
+@pytest.mark.usefixtures("calls")
+def test_the_module_hands_out_corners(tmp_path: Path) -> None:
+    data = made(tmp_path, corners=True, image_size=28)
+    assert len(data.train_dataset) == 80
+    assert torch.equal(data.train_dataset[79]["image"], torch.from_numpy(PIXELS[19, 4:, 4:]).permute(2, 0, 1))
+    assert data.train_dataset[79]["label"] == 9
