@@ -3,6 +3,7 @@
     python benchmarks/lapgan.py --data fashion_mnist --root FOLDER --out FOLDER --reader
     python benchmarks/lapgan.py --data fashion_mnist --root FOLDER --out FOLDER --method lapgan dcgan --seeds 0 1 2
     python benchmarks/lapgan.py --out FOLDER --collect
+    python benchmarks/lapgan.py --data fashion_mnist --root FOLDER --out FOLDER --pyramid
 
 All with Adam at 2e-4 and averaged weights, images of 28 pixels: Fashion-MNIST at 7, 14, 28, or the four corners of
 each image of CIFAR-10 at 8, 14, 28. DCGAN makes 32 pixels, of which as many are cut off as its data was given too many.
@@ -37,7 +38,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from lit_gans import Sampler
+from lit_gans import Sampler, pyramid
 from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
 from lit_gans.data import CIFAR10, FashionMNIST
@@ -233,7 +234,7 @@ class Look(Callback):
     def look(self, model: Any, spent: float, updates: int) -> None:
         """One row, written down at once."""
         count = self.arguments.samples
-        samples = torch.cat([images.to_uint8(model.sample(500)) for _ in range(count // 500)])
+        samples = torch.cat([images.to_uint8(model.sample(500)) for _ in range(-(-count // 500))])
         samples = cut(samples, self.facts["data"])
         features = torch.cat([self.extractor(part) for part in samples.split(500)])
         row: dict[str, Any] = {"updates": updates, "minutes": spent / 60, **self.scores.score(features)}
@@ -299,6 +300,18 @@ def parzen(model: LAPGAN, test: Tensor, draws: int = 200) -> float:
     return total
 
 
+def draw_pyramid(arguments: argparse.Namespace) -> None:
+    """Test images taken apart: I_2, then l_1, h_1, I_1, then l_0, h_0, I_0; no difference is middle grey."""
+    image = test_images(arguments.data, arguments.root)[:16].double() / 127.5 - 1
+    sizes, rows = SIZES[arguments.data], []
+    differences = pyramid.build(image, sizes)
+    for k in reversed(range(len(sizes))):
+        fine = pyramid.shrink(image, sizes[k])
+        below = [] if k == len(sizes) - 1 else [pyramid.enlarge(pyramid.shrink(image, sizes[k + 1]), sizes[k])]
+        rows += [nn.functional.interpolate(row, SIZE) for row in [*below, *([differences[k]] if below else []), fine]]
+    images.save(images.grid(torch.cat([images.to_uint8(row) for row in rows]), 16), arguments.out / "pyramid.png")
+
+
 # Runs
 
 
@@ -360,6 +373,7 @@ def main() -> None:
     parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--reader", type=int, nargs="?", const=6, help="train the classifier, for so many epochs")
+    parser.add_argument("--pyramid", action="store_true", help="draw pyramid.png of real images")
     parser.add_argument("--collect", action="store_true", help="print the table of what there is")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -368,6 +382,8 @@ def main() -> None:
     if arguments.collect:
         runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-seed*.json"))]
         print(*sorted({run["machine"].split(", load")[0] for run in runs}), table(runs), sep="\n\n")
+    elif arguments.pyramid:
+        draw_pyramid(arguments)
     elif arguments.reader:
         train_reader(arguments, torch.device("cuda" if arguments.accelerator == "gpu" else "cpu"), arguments.reader)
     else:

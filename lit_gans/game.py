@@ -257,9 +257,10 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         ]
         self.norms = [norm for norm in self.modules() if isinstance(norm, _NormBase) and norm.track_running_stats]
         for network in networks:
-            network.to(memory_format=torch.channels_last)
-            if self.compiled:
+            if self.compiled:  # which of channels_last foretells wrong strides on a GPU (pytorch issue 171622)
                 network.compile()
+            else:
+                network.to(memory_format=torch.channels_last)
 
     @override
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[Any]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from typing_extensions import override
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -21,6 +22,7 @@ SCHEDULES: dict[str, list[str]] = {
     "cosine": ["updates"],
     "step": ["every", "factor"],
     "exponential": ["factor"],
+    "momentum": ["every", "factor", "growth", "most"],
 }
 """The schedules with their options."""
 
@@ -67,7 +69,9 @@ def build_schedule(options: Mapping[str, Any], optimizer: torch.optim.Optimizer,
 
     ``constant``; ``linear`` from the full rate to 0 and ``cosine`` to 0 over ``updates`` (the whole run if not given),
     0 from there on; ``step`` multiplies by ``factor`` after each ``every`` updates; ``exponential`` by ``factor`` after
-    each update. An option that is None has its default.
+    each update; ``momentum``, for SGD, adds ``growth`` to the momentum after each ``every`` updates until it is
+    ``most``, and multiplies the rate by ``factor`` (1 if not given), as LAPGAN is trained. An option that is None has
+    its default.
 
     Raises:
         ValueError: if the name or an option is unknown, a number is not above 0, or the length of the run is needed and
@@ -82,10 +86,51 @@ def build_schedule(options: Mapping[str, Any], optimizer: torch.optim.Optimizer,
     length = given.get("updates", max_updates)
     if name in ("linear", "cosine") and length < 1:
         raise ValueError(f"The schedule {name!r} must know its length: set its `updates` or trainer.max_steps.")
-    schedule = LambdaLR(optimizer, _rate(name, length, given))
+    growing = name == "momentum"
+    schedule = GrowingMomentum(optimizer, **given) if growing else LambdaLR(optimizer, _rate(name, length, given))
     # Updates are counted whoever made them: torch would warn where a player's own first step comes later.
     optimizer._opt_called = True  # type: ignore[attr-defined]
     return schedule
+
+
+class GrowingMomentum(LambdaLR):
+    """min(momentum + growth * e, most), and the rate times factor^e, e = updates // every.
+
+    Args:
+        optimizer: SGD with momentum.
+        every: updates.
+        factor: of the rate.
+        growth: of the momentum.
+        most: momentum.
+
+    Raises:
+        ValueError: if the optimizer has no momentum to grow, or more than ``most`` from the start.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        every: int = 1000,
+        factor: float = 1.0,
+        growth: float = 0.0008,
+        most: float = 0.7,
+    ) -> None:
+        self.every, self.growth, self.most = every, growth, most
+        for group in optimizer.param_groups:
+            start = group.setdefault("initial_momentum", group.get("momentum", 0.0))
+            if not 0 < start <= most:
+                raise ValueError(
+                    f"The schedule 'momentum' needs sgd with a momentum above 0 and at most its `most`, {most}; the "
+                    f"momentum here is {start}."
+                )
+        super().__init__(optimizer, lambda update: factor ** (update // every))
+
+    @override
+    def get_lr(self) -> list[float | Tensor]:
+        for group in self.optimizer.param_groups:
+            grown = group["initial_momentum"] + self.growth * (self.last_epoch // self.every)
+            group["momentum"] = min(grown, self.most)
+        return super().get_lr()
 
 
 def _rate(name: str, length: float, given: Mapping[str, float]) -> Callable[[int], float]:

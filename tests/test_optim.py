@@ -99,10 +99,12 @@ def test_values_that_torch_refuses():
 
 # Schedules
 
+SGD = {"name": "sgd", "lr": 0.5, "momentum": 0.5}
+
 
 def rates(options, updates, max_updates=8):
     """The learning rate of each update, beginning with the first."""
-    optimizer = build_optimizer({"name": "sgd", "lr": 0.5}, [parameter()])
+    optimizer = build_optimizer(SGD, [parameter()])
     schedule = build_schedule(options, optimizer, max_updates)
     seen = []
     for _ in range(updates):
@@ -123,6 +125,8 @@ FORMULAS = [
     ({"name": "step", "every": 5}, lambda k: 0.5 ** (k // 5)),
     ({"name": "exponential", "factor": 0.9}, lambda k: 0.9**k),
     ({"name": "exponential"}, lambda k: 0.999**k),
+    ({"name": "momentum", "every": 3, "factor": 0.9}, lambda k: 0.9 ** (k // 3)),
+    ({"name": "momentum"}, lambda k: 1.0),
 ]
 
 
@@ -143,18 +147,62 @@ def test_step_comes_after_a_thousand_updates_by_default():
 
 @pytest.mark.parametrize(("options", "share"), FORMULAS)
 def test_resumed_schedule_goes_on(options, share):
-    optimizer = build_optimizer({"name": "sgd", "lr": 0.5}, [parameter()])
+    optimizer = build_optimizer(SGD, [parameter()])
     schedule = build_schedule(options, optimizer, 8)
     for _ in range(3):
         optimizer.step()
         schedule.step()
-    resumed = build_optimizer({"name": "sgd", "lr": 0.5}, [parameter()])
+    resumed = build_optimizer(SGD, [parameter()])
     again = build_schedule(options, resumed, 8)
     resumed.load_state_dict(optimizer.state_dict())
     again.load_state_dict(schedule.state_dict())
     resumed.step()
     again.step()
     assert resumed.param_groups[0]["lr"] == pytest.approx(0.5 * share(4), rel=1e-12, abs=1e-15)
+
+
+def test_momentum_grows_to_its_most_and_goes_on_when_resumed():
+    """min(0.5 + 0.08 e, 0.7), e the number of threes of updates done: of the step that comes next."""
+    options = {"name": "momentum", "every": 3, "growth": 0.08}
+    expected = [min(0.5 + 0.08 * (update // 3), 0.7) for update in range(13)]
+
+    def start():
+        optimizer = build_optimizer(SGD, [parameter()])
+        return optimizer, build_schedule(options, optimizer, 8)
+
+    (optimizer, schedule), seen = start(), []
+    for update in range(13):
+        if update == 7:
+            (resumed, again), before = start(), (optimizer.state_dict(), schedule.state_dict())
+            resumed.load_state_dict(before[0])
+            again.load_state_dict(before[1])
+            optimizer, schedule = resumed, again
+        seen.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        schedule.step()
+    assert seen == pytest.approx(expected, rel=1e-12)
+    assert expected[-1] == 0.7
+
+
+def test_momentum_grows_by_default_as_the_authors_let_it():
+    optimizer = build_optimizer(SGD, [parameter()])
+    schedule = build_schedule({"name": "momentum"}, optimizer, 8)
+    for _ in range(1000):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.5008, rel=1e-12)
+    assert (schedule.most, schedule.growth) == (0.7, 0.0008)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"), [({"name": "adam", "lr": 0.5}, "0.0"), ({**SGD, "momentum": 0.9}, "0.9")]
+)
+def test_momentum_that_cannot_grow_is_refused(options, found):
+    optimizer = build_optimizer(options, [parameter()])
+    with pytest.raises(
+        ValueError, match=f"needs sgd with a momentum above 0 and at most its `most`, 0.7; .* is {found}"
+    ):
+        build_schedule({"name": "momentum"}, optimizer, 8)
 
 
 @pytest.mark.parametrize(

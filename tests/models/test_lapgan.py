@@ -240,6 +240,7 @@ def test_levels_have_keys_of_their_own() -> None:
         ({"levels": [3]}, "There are level0, level1, level2 to train, not level3"),
         ({"levels": []}, "to train, not none"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
+        ({"coarsest": "dense"}, "coarsest must be fully_connected or convolutional, got 'dense'"),
     ],
 )
 def test_refusals(options: dict[str, Any], sentence: str) -> None:
@@ -253,7 +254,8 @@ def test_refusals(options: dict[str, Any], sentence: str) -> None:
         *[{"width": 5}, {"coarsest_generator_width": 9}, {"coarsest_discriminator_width": 9}, {"latent_dim": 6}],
         *[{"sizes": [16, 10, 6]}, {"sizes": [16, 8], "shrinking": "blur"}, {"num_classes": 10}, {"n_critic": 2}],
         *[{"accumulate": 2}, {"gradient_clip": 1e-3}, {"lr_schedule": {"name": "linear", "updates": 4}}, {"seed": 1}],
-        *[{"generator_optimizer": ADAM}, {"discriminator_optimizer": ADAM}],
+        *[{"generator_optimizer": ADAM}, {"discriminator_optimizer": ADAM}, {"coarsest": "convolutional"}],
+        {"lr_schedule": {"name": "momentum", "every": 1, "growth": 0.05}},
     ],
     ids=str,
 )

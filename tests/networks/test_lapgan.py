@@ -52,3 +52,38 @@ def test_the_generator_adds_to_the_coarse_image(n: int) -> None:
 def test_noise_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="images of 10 pixels is 100 numbers, not 99"):
         lapgan.DifferenceGenerator(99, (1, 10, 10), 2)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("classes", [0, 10])
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_convolutional_coarsest_level_of_even_and_odd_sizes(size: int, classes: int, n: int) -> None:
+    """Everybody's images are of the size asked for, unbounded, and of the label."""
+    torch.manual_seed(0)
+    generator = lapgan.ConvolutionalGenerator(6, (3, size, size), 4, classes)
+    discriminator = lapgan.ConvolutionalDiscriminator((3, size, size), 4, classes)
+    label = torch.arange(n) if classes else None
+    image = generator(torch.randn(n, 6), label)
+    assert image.shape == (n, 3, size, size)
+    assert discriminator(image, label).shape == (n,)
+    nn.init.constant_(generator.output.bias, 5.0)
+    assert float(generator(torch.zeros(n, 6), label).mean()) > 2.0
+    if label is not None:
+        other = (label + 1) % 10
+        assert not torch.equal(discriminator(image, other), discriminator(image, label))
+        assert n == 1 or not torch.equal(generator(torch.zeros(n, 6), other), generator(torch.zeros(n, 6), label))
+
+
+def test_the_convolutional_level_is_dcgans_last_two_stages() -> None:
+    assert shapes(lapgan.ConvolutionalGenerator(100, (3, 8, 8), 128)) == [
+        *[(256 * 4 * 4, 100), (256, 128, 4, 4), (3, 128, 3, 3)]
+    ]
+    assert shapes(lapgan.ConvolutionalDiscriminator((3, 8, 8), 64)) == [
+        *[(64, 3, 3, 3), (128, 64, 4, 4), (1, 128 * 4 * 4)]
+    ]
+
+
+def test_widths_of_the_coarsest_level() -> None:
+    assert lapgan.coarsest_widths("fully_connected", None, None) == (1200, 600)
+    assert lapgan.coarsest_widths("convolutional", None, 5) == (128, 5)
+    assert lapgan.coarsest_widths("convolutional", 5, None) == (5, 64)
