@@ -19,7 +19,7 @@ from lit_gans.configs.values import Mismatch, described, fit, like
 
 Config = dict[str, Any]
 
-TOP = {"seed": int, "ckpt_path": str | None, "run_dir": str, "threads": int | None}
+TOP = {"seed": int, "ckpt_path": str | None, "weights": str | None, "run_dir": str, "threads": int | None}
 ONE, MANY = ("model", "data", "trainer"), ("tricks", "callbacks", "logger")
 """Groups that describe one object, and groups that describe several by name."""
 

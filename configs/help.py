@@ -32,6 +32,7 @@ NAMES = {
 KEYS = {
     "seed=N": "equal seeds give equal runs",
     "ckpt_path=last": "go on with this model's newest run; or a checkpoint's path",
+    "weights=PATH": "begin with the weights in a checkpoint",
     "trainer.max_steps=N": "generator updates",
     "trainer.devices=N": "how many devices; with trainer=ddp",
     "trainer.precision=bf16-mixed": "faster where the hardware has it",

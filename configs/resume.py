@@ -83,7 +83,9 @@ def check_folder() -> None:
 
 
 def start(config: Config, model: "Sampler") -> tuple[str | None, dict[str, Any]]:
-    """The checkpoint that a run starts from: its path and contents, or None and nothing.
+    """The checkpoint that a run goes on from: its path and contents, or None and nothing.
+
+    A run that goes on has weights of its own; a new one begins with those of ``weights``, if that is asked for.
 
     Raises:
         Refusal: if the run's folder has a run already that this one does not go on with.
@@ -95,10 +97,12 @@ def start(config: Config, model: "Sampler") -> tuple[str | None, dict[str, Any]]
         raise Refusal(
             f"{shown(folder)} holds a run already: go on with it by ckpt_path=last, or choose another hydra.run.dir."
         )
-    if given is None:
-        return None, {}
     from lit_gans import checkpoint
 
+    if given is None:
+        if config["weights"] is not None:
+            checkpoint.start_from(Path(config["weights"]).expanduser(), model)
+        return None, {}
     path = folder / LAST if given == "last" else Path(given).expanduser()
     contents = checkpoint.read(path)
     checkpoint.check(contents, model)

@@ -41,6 +41,15 @@ def check(checkpoint: dict[str, Any], model: nn.Module) -> None:
     theirs, ours = checkpoint["recipe"], model.recipe() if isinstance(model, Sampler) else None
     if theirs != ours:
         raise ValueError(f"The checkpoint is of {_describe(theirs)}, the model here is {_describe(ours)}.")
+    check_weights(checkpoint, model)
+
+
+def check_weights(checkpoint: dict[str, Any], model: nn.Module) -> None:
+    """Makes sure that a checkpoint's weights fit into this model.
+
+    Raises:
+        ValueError: if there are others, or differently shaped ones.
+    """
     saved, own = checkpoint["state_dict"], model.state_dict()
     for name in sorted(saved.keys() ^ own.keys()):
         raise ValueError(
@@ -75,6 +84,18 @@ def _import(path: str) -> Any:
     if not (isinstance(found, type) and issubclass(found, Sampler)):
         raise ValueError(f"The checkpoint names {path}, which is no model of lit_gans.")
     return found
+
+
+def start_from(path: str | Path, model: Sampler) -> None:
+    """Gives a model that has not trained yet the weights of another run's, whose loss and tricks may have been others.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not whole, or of other networks.
+    """
+    checkpoint = read(path)
+    check_weights(checkpoint, model)
+    model.load_state_dict(checkpoint["state_dict"])
 
 
 def load(path: str | Path, *, ema: bool = True, model_class: type[Sampler] | None = None) -> Sampler:

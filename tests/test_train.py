@@ -91,6 +91,23 @@ def test_another_checkpoint_begins_a_new_folder(cli: Cli) -> None:  # noqa: F811
     assert torch.load("old/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
 
 
+def test_a_run_begins_with_another_runs_weights(cli: Cli) -> None:  # noqa: F811
+    """At update 0, with other tricks, and one level of LAPGAN alone, which leaves the others as they were."""
+    small = ["model=lapgan", "data=digits", "data.image_size=16", "model.width=4", "model.latent_dim=4"]
+    small += ["model.coarsest_generator_width=8", "model.coarsest_discriminator_width=8", "data.batch_size=8"]
+    small += ["callbacks=checkpoints", "logger=csv", "trainer=cpu", "trainer.max_steps=2", "experiment/tuned=none"]
+    assert cli(*small, "hydra.run.dir=old").code == 0
+    other = ["weights=old/checkpoints/last.ckpt", "model.levels=[0]", "tricks=[instance_noise]", "hydra.run.dir=new"]
+    outcome = cli(*small, *other)
+    assert outcome.code == 0, outcome.err
+    assert torch.load("new/checkpoints/last.ckpt", weights_only=True)["global_step"] == 2
+    old, new = weights(Path("old/checkpoints/last.ckpt")), weights(Path("new/checkpoints/last.ckpt"))
+    moved = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert moved == {"level0"}
+    assert cli(*small, *other, "ckpt_path=last", "trainer.max_steps=3").code == 0
+    assert torch.load("new/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+
+
 def test_a_named_folder_goes_on_with_its_own_last_checkpoint(cli: Cli) -> None:  # noqa: F811
     assert cli(*tiny("callbacks=checkpoints", "hydra.run.dir=here")).code == 0
     assert cli(*tiny("callbacks=checkpoints", "hydra.run.dir=here", "ckpt_path=last", "trainer.max_steps=3")).code == 0
