@@ -113,7 +113,7 @@ class CollapseWatch(Callback):
         self.real_spread = Spread(math.nan, math.nan)
         self.collapse, self.victory = Alarm(self.patience), Alarm(self.patience)
         self.gradient_norms: dict[str, Tensor] = {}
-        self.largest_gradient = 0.0
+        self.largest_gradients: dict[str, float] = {}
 
     # When
 
@@ -204,9 +204,11 @@ class CollapseWatch(Callback):
                 f"The generator has collapsed: for {looks}, up to update {step}, its samples were less than "
                 f"{self.diversity:g} times as far apart as real ones ({numbers['diversity']:.2g} times now)"
             )
-        if self.victory.begins(self._has_won(model, numbers)):
+        winners = [game for game in games_of(numbers) if self._has_won(game, model, numbers)]
+        if self.victory.begins(bool(winners)):
+            where = " in " + listed(winners, "and") if any(winners) else ""
             sentences["victory"] = (
-                f"The discriminator has won: for {looks}, up to update {step}, it was right about "
+                f"The discriminator has won{where}: for {looks}, up to update {step}, it was right about "
                 f"{SURE:.0%} or more of real samples and of fakes, and left the generator nothing to learn from"
             )
         for event, sentence in sentences.items():
@@ -215,13 +217,15 @@ class CollapseWatch(Callback):
         if sentences and self.on_collapse == "stop":
             trainer.should_stop = True
 
-    def _has_won(self, model: Sampler, numbers: Numbers) -> bool:
-        gradient = numbers.get("gradient_norm_generator", math.nan)
-        self.largest_gradient = max(self.largest_gradient, gradient if math.isfinite(gradient) else 0.0)
-        if min(numbers.get(f"accuracy_{kind}", 0.0) for kind in ("real", "fake")) < SURE:
+    def _has_won(self, game: str, model: Sampler, numbers: Numbers) -> bool:
+        own = f"{game}/" if game else ""
+        gradient = numbers.get(f"gradient_norm_{own}generator", math.nan)
+        largest = max(self.largest_gradients.get(game, 0.0), gradient if math.isfinite(gradient) else 0.0)
+        self.largest_gradients[game] = largest
+        if min(numbers.get(f"{own}accuracy_{kind}", 0.0) for kind in ("real", "fake")) < SURE:
             return False
         # A critic's scores have no scale.
-        return (model.has_labels and numbers["margin"] > OVERWHELMING) or gradient < VANISHED * self.largest_gradient
+        return (model.has_labels and numbers[f"{own}margin"] > OVERWHELMING) or gradient < VANISHED * largest
 
     # Checkpoints
 
@@ -230,13 +234,19 @@ class CollapseWatch(Callback):
         return {
             "latent": self.latent,
             "looked_at": self.looked_at,
-            "largest_gradient": self.largest_gradient,
+            "largest_gradients": self.largest_gradients,
             "alarms": [[alarm.on, alarm.against] for alarm in (self.collapse, self.victory)],
         }
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.latent, self.looked_at = state_dict["latent"], state_dict["looked_at"]
-        self.largest_gradient = state_dict["largest_gradient"]
+        self.largest_gradients = dict(state_dict["largest_gradients"])
         for alarm, (on, against) in zip((self.collapse, self.victory), state_dict["alarms"], strict=True):
             alarm.on, alarm.against = on, against
+
+
+def games_of(numbers: Numbers) -> list[str]:
+    """The games whose discriminators were asked; the empty name is that of a model that is one game."""
+    end = "accuracy_real"
+    return [name.removesuffix(end).rstrip("/") for name in numbers if name.endswith(end)]

@@ -22,4 +22,6 @@ def check_unconditional(game: GAN, reason: str) -> None:
         ValueError: if the model is conditional.
     """
     if is_conditional(game):
-        raise ValueError(f"{reason}: set model.num_classes=0, or leave it out.")
+        # A level of a pyramid is conditional without classes, too.
+        remedy = "set model.num_classes=0, or leave it out" if getattr(game, "num_classes", 0) else "leave it out"
+        raise ValueError(f"{reason}: {remedy}.")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from lit_gans.conditions import check_unconditional
 from lit_gans.memory import FakeBuffer, Remembering, of_all_devices
 
 
@@ -44,15 +45,11 @@ class ExperienceReplay(Remembering):
     @override
     def check(self) -> None:
         super().check()
-        try:
-            conditional = self.condition({}) is not None
-        except KeyError:  # it looked for something in the batch
-            conditional = True
-        if conditional:
-            raise ValueError(
-                "replay shows fakes of past batches with conditions of their own, but the discriminator's loss takes "
-                "one condition for the real and the fake sample of a pair: set model.num_classes=0, or leave it out."
-            )
+        check_unconditional(
+            self,
+            "replay shows fakes of past batches with conditions of their own, but the discriminator's loss takes one "
+            "condition for the real and the fake sample of a pair",
+        )
 
     @override
     def replay(self, fake: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.look import real_samples
 from lit_gans.game import Batch
 from lit_gans.mixins import OneSidedLabelSmoothing, R1Penalty
-from lit_gans.models import DCGAN, MLPGAN, WGANGP
+from lit_gans.models import DCGAN, LAPGAN, MLPGAN, WGANGP
 from tests.conftest import TINY, images, trainer
+from tests.mixins.test_tricks import SMALL
 
 BATCH = 8
 POINTS = [{"image": torch.tensor([math.cos(i), math.sin(i)])} for i in range(32)]
@@ -316,7 +317,7 @@ def said(model: GAN, watch: CollapseWatch, **options: Any) -> tuple[list[str], A
     """The sentences of a run, and its trainer."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        runner = run(model, watch, data=POINTS, **options)
+        runner = run(model, watch, **{"data": POINTS, **options})
     return [str(one.message) for one in caught if "likely remedies" in str(one.message)], runner
 
 
@@ -376,6 +377,22 @@ def test_a_vanished_gradient_is_a_defeat_by_a_sure_discriminator(left: float, wi
     sentences, _ = said(staged(), Told(every=1, n=32, patience=2), max_steps=5)
     assert len(sentences) == wins
     assert said(staged(), Unsure(every=1, n=32, patience=2), max_steps=5)[0] == []
+
+
+@pytest.mark.parametrize("who", [["level1"], ["level0", "level1"]])
+def test_a_victory_in_some_of_several_games_names_them(who: list[str]) -> None:
+    class Told(CollapseWatch):
+        def _look(self, trainer: Any, model: Any, seen: int) -> dict[str, float]:
+            right = {name: 1.0 if name in who else 0.7 for name in model.names}
+            return {
+                f"{name}/{number}": value
+                for name in model.names
+                for number, value in {"accuracy_real": right[name], "accuracy_fake": 1.0, "margin": 11.0}.items()
+            }
+
+    sentences, _ = said(LAPGAN(**SMALL["lapgan"]), Told(every=1, n=8, patience=2), data=images(32), max_steps=4)
+    assert len(sentences) == 1
+    assert sentences[0].startswith(f"The discriminator has won in {' and '.join(who)}: for 2 looks in a row")
 
 
 def test_remedies_are_tricks_that_the_model_does_without() -> None:
@@ -497,7 +514,7 @@ def test_a_resumed_run_sees_and_says_what_the_other_would_have(n_critic: int, tm
     resumed, watch, again, _ = watched(6, tmp_path / "a.ckpt")
     assert again == sentences
     assert resumed.rows == {step: row for step, row in straight.rows.items() if step > 3}
-    assert whole.largest_gradient == watch.largest_gradient
+    assert whole.largest_gradients == watch.largest_gradients
     assert torch.equal(watch.latent, state["latent"])
 
 
