@@ -3,11 +3,12 @@
 ``real_logits`` are D(x) on real samples and ``fake_logits`` D(G(z)) on generated ones, float tensors of any equal
 shape, usually ``(N,)``. Nothing here applies a sigmoid first: every logarithm is a softplus, finite at any logit.
 A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``. What the generator may
-look at instead comes last: the highest logits, and the distance of the discriminator's mean features.
+look at instead comes after: the highest logits, and the distance of the discriminator's mean features. Last, the game
+of a discriminator that tells classes, too.
 """
 
 from torch import Tensor, bfloat16, float16
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import cross_entropy, relu, softplus
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
@@ -154,3 +155,32 @@ def feature_distance(real_features: Tensor, fake_features: Tensor, *, squared: b
         for x in (real_features, fake_features)
     )
     return ((real - fake).square() if squared else (real - fake).abs()).mean()
+
+
+# K + 1 classes
+
+
+def realness(class_logits: Tensor) -> Tensor:
+    """D's raw logit ``(N,)`` from its logits ``(N, K)`` of the real classes: log of Z = sum_k exp l_k.
+
+    With the fake class's logit fixed at 0, p(real | x) = Z / (Z + 1) = s(log Z) (Salimans et al. 2016, arXiv
+    1606.03498, section 5): every game of this module can be played with it.
+    """
+    return class_logits.logsumexp(1)
+
+
+def semi_supervised_objective(
+    labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor
+) -> Tensor:
+    """-E log p(y | x, real) - 1/2 E log p(real | x) - 1/2 E log p(fake | G(z)) (arXiv 1606.03498, section 5).
+
+    The halves are those of the authors' code.
+
+    Args:
+        labelled_logits: ``(N, K)``, of the real classes.
+        labels: ``(N,)`` int64 in [0, K).
+        unlabelled_logits: ``(M, K)``.
+        fake_logits: ``(L, K)``, of generated samples.
+    """
+    game = gan_discriminator_loss(realness(unlabelled_logits), realness(fake_logits))
+    return cross_entropy(labelled_logits, labels) + game / 2

@@ -331,3 +331,70 @@ def test_the_best_least_squares_discriminator():
     """D* = (b p_data + a p_g) / (p_data + p_g) on raw scores (arXiv 1611.04076, section 3.2)."""
     scores, data, generated = best_logits(lambda r, f: losses.least_squares_discriminator_loss(r, f, 1.0, -1.0))
     torch.testing.assert_close(scores, ((data - generated) / (data + generated)).double(), rtol=1e-5, atol=1e-6)
+
+
+# K + 1 classes
+
+LABELLED, LABELS = ((1.0, 2.0, 3.0), (0.0, 0.0, 0.0), (-1.0, 4.0, 0.5)), (2, 0, 1)
+UNLABELLED, GENERATED = ((2.0, -1.0, 0.0), (3.0, 3.0, -2.0)), ((0.5, -0.5, 1.0), (-2.0, -3.0, 0.0))
+
+
+def classes(n, seed=0):
+    """Class logits of labelled, unlabelled and fake samples, and labels."""
+    generator = torch.Generator().manual_seed(1000 * n + seed)
+    logits = [3 * torch.randn(n, 10, dtype=torch.float64, generator=generator) for _ in range(3)]
+    return logits, torch.randint(0, 10, (n,), generator=generator)
+
+
+def test_reference_vectors_of_k_plus_one_classes():
+    """L_lab + L_unl; where D is indifferent about the unlabelled and the fakes, log Z = 0, L_unl is log 2."""
+    labels = torch.tensor(LABELS)
+    logits = [doubles(values) for values in (LABELLED, UNLABELLED, GENERATED)]
+    whole = losses.semi_supervised_objective(logits[0], labels, *logits[1:])
+    indifferent = torch.full((2, 3), -log(3), dtype=torch.float64)
+    labelled = losses.semi_supervised_objective(logits[0], labels, indifferent, indifferent)
+    assert labelled.item() == pytest.approx(0.5141626061 + log(2), abs=1e-9)
+    assert whole.item() == pytest.approx(0.5141626061 + 0.6754125064, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_the_fake_class_is_one_more_with_the_logit_0(n):
+    """A softmax of K + 1 logits says the same: p(real) = 1 - p(K + 1), and of what is real, p(y)."""
+    (labelled, unlabelled, fake), labels = classes(n)
+
+    def probabilities(logits):
+        return torch.cat([logits, logits.new_zeros(n, 1)], 1).softmax(1)
+
+    real, unreal = probabilities(unlabelled), probabilities(fake)
+    known = probabilities(labelled)[:, :10]
+    of_real = (known / known.sum(1, keepdim=True))[torch.arange(n), labels]
+    expected = -of_real.log().mean() - (1 - real[:, 10]).log().mean() / 2 - unreal[:, 10].log().mean() / 2
+    found = losses.semi_supervised_objective(labelled, labels, unlabelled, fake)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-10)
+    assert losses.realness(fake).sigmoid() == pytest.approx(1 - unreal[:, 10], rel=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_gradients_of_k_plus_one_classes(n):
+    """(p(y) - one-hot) / n, -p(fake) p(y | real) / 2n and p(real) p(y | real) / 2n."""
+    logits, labels = classes(n)
+    for values in logits:
+        values.requires_grad_()
+    found = torch.autograd.grad(losses.semi_supervised_objective(logits[0], labels, *logits[1:]), logits)
+    shares = [values.detach().softmax(1) for values in logits]
+    real = [values.detach().logsumexp(1, keepdim=True).sigmoid() for values in logits]
+    expected = [
+        shares[0] - torch.nn.functional.one_hot(labels, 10),
+        -(1 - real[1]) * shares[1] / 2,
+        real[2] * shares[2] / 2,
+    ]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs / n, rtol=1e-10, atol=1e-14)
+
+
+def test_logits_far_out_are_finite():
+    far = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
+    value = losses.semi_supervised_objective(far, torch.tensor([0]), far, -far)
+    assert value.item() == pytest.approx(5000.0)
+    (gradient,) = torch.autograd.grad(value, far)
+    assert bool(gradient.isfinite().all())
