@@ -232,12 +232,17 @@ def coarsest_widths(kind: str, generator: int | None, discriminator: int | None)
     """Widths of both networks of the coarsest level, the usual ones for None.
 
     Raises:
-        ValueError: if there are no such networks.
+        ValueError: if there are no such networks, or a width is below 1.
     """
     if kind not in COARSEST:
         raise ValueError(f"coarsest must be {' or '.join(COARSEST)}, got {kind!r}.")
-    usual = COARSEST[kind]
-    return generator or usual[0], discriminator or usual[1]
+    generator, discriminator = (
+        usual if given is None else given
+        for usual, given in zip(COARSEST[kind], (generator, discriminator), strict=True)
+    )
+    if min(generator, discriminator) < 1:
+        raise ValueError(f"The coarsest level's widths must be at least 1, got {generator} and {discriminator}.")
+    return generator, discriminator
 
 
 def _with_label(x: Tensor, label: Tensor | None, num_classes: int) -> Tensor:

@@ -240,6 +240,7 @@ def test_levels_have_keys_of_their_own() -> None:
         ({"levels": [3]}, "There are level0, level1, level2 to train, not level3"),
         ({"levels": []}, "to train, not none"),
         ({"n_critic": 0}, "n_critic must be at least 1"),
+        ({"coarsest_generator_width": 0}, "widths must be at least 1, got 0 and 8"),
         ({"coarsest": "dense"}, "coarsest must be fully_connected or convolutional, got 'dense'"),
     ],
 )
