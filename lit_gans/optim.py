@@ -1,6 +1,7 @@
 """Optimizers and learning-rate schedules from plain dictionaries, counted in generator updates."""
 
 import difflib
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -57,6 +58,8 @@ def build_optimizer(
     }
     name = _one_of("optimizer", options.get("name"), OPTIMIZERS)
     own = given.keys() & {"fused", "foreach", "differentiable"}
+    for key in given.keys() - inspect.signature(OPTIMIZERS[name]).parameters.keys():
+        raise ValueError(f"The optimizer {name!r} has no option {key!r}: leave it out, or set it to null.")
     extra: dict[str, Any] = {"fused": True} if fused and name != "rmsprop" and not own else {}
     try:
         return OPTIMIZERS[name](parameters, **given, **extra)

@@ -99,3 +99,14 @@ def test_the_derivative_is_that_of_finite_differences(name: str, before: int, st
     # Adam's very first step has the size of its rate whatever the gradient is: nothing to see through it.
     if before or "adam" not in name:
         assert (gradient - partial).norm() > 1e-2 * gradient.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_parts_of_a_vector_start_at_multiples_of_16_bytes(dtype: torch.dtype) -> None:
+    """A compiled step fails on a GPU where one does not; what lies between them is zero."""
+    like = {name: torch.randn(*shape, dtype=dtype) for name, shape in {"a": (3,), "b": (2, 5), "c": (1,)}.items()}
+    vector = unrolling.flatten(like.values())
+    parts = unrolling.unflatten(vector, like)
+    assert [part.storage_offset() * part.element_size() % 16 for part in parts.values()] == [0, 0, 0]
+    assert all(torch.equal(parts[name], like[name]) for name in like)
+    assert float(vector.abs().sum()) == pytest.approx(sum(float(t.abs().sum()) for t in like.values()), rel=1e-6)
