@@ -146,7 +146,11 @@ class GAN(Sampler):
 
     def discriminator_objective(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of the discriminator's turn."""
-        real, fake, condition = batch["image"], self.replay(self.generate(batch).detach()), self.condition(batch)
+        return self.discriminator_terms(batch, self.replay(self.generate(batch).detach()))
+
+    def discriminator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        """What the discriminator minimises, given the fakes that it is shown."""
+        real, condition = batch["image"], self.condition(batch)
         return {
             "loss/discriminator": self.discriminator_loss(real, fake, condition),
             "penalty/discriminator": self.discriminator_penalty(real, fake, condition),

@@ -169,18 +169,12 @@ def realness(class_logits: Tensor) -> Tensor:
     return class_logits.logsumexp(1)
 
 
-def semi_supervised_objective(
-    labelled_logits: Tensor, labels: Tensor, unlabelled_logits: Tensor, fake_logits: Tensor
-) -> Tensor:
-    """-E log p(y | x, real) - 1/2 E log p(real | x) - 1/2 E log p(fake | G(z)) (arXiv 1606.03498, section 5).
-
-    The halves are those of the authors' code.
+def classification(class_logits: Tensor, labels: Tensor) -> Tensor:
+    """-E log p(y | x, real) over the labelled samples, 0 if there are none (arXiv 1606.03498, section 5).
 
     Args:
-        labelled_logits: ``(N, K)``, of the real classes.
-        labels: ``(N,)`` int64 in [0, K).
-        unlabelled_logits: ``(M, K)``.
-        fake_logits: ``(L, K)``, of generated samples.
+        class_logits: ``(N, K)``, of the real classes.
+        labels: ``(N,)`` int64 in [0, K); -1 is unlabelled.
     """
-    game = gan_discriminator_loss(realness(unlabelled_logits), realness(fake_logits))
-    return cross_entropy(labelled_logits, labels) + game / 2
+    total = cross_entropy(class_logits, labels, ignore_index=-1, reduction="sum")
+    return total / (labels >= 0).sum().clamp_min(1)

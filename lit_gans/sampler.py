@@ -1,5 +1,7 @@
 """A game whose outcome makes samples: what pictures, scores, averages and checkpoints go by."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,8 @@ from typing_extensions import override
 from lit_gans.game import Batch, Game
 
 REMEMBERED_CONDITIONS = 1024
+AT_ONCE = 256
+"""Samples that a network is given at once after training."""
 
 
 class Sampler(Game):
@@ -21,8 +25,11 @@ class Sampler(Game):
     has_labels: bool = False
     """Whether the discriminator's loss compares its logits with labels, which ``real_target`` then is for real ones."""
 
+    learns_labels: bool = False
+    """Whether a round looks at labelled samples, too: :class:`lit_gans.data.order.LabelledOrder` hands them out."""
+
     averaged_networks: tuple[str, ...] = ("generator",)
-    """The attributes whose weights sampling uses: what an exponential moving average averages."""
+    """The attributes whose weights are used after training: what an exponential moving average averages."""
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
@@ -43,10 +50,11 @@ class Sampler(Game):
     @override
     def prepare(self, batch: Batch) -> Batch:
         """Makes uint8 images floats in [-1, 1], on the device."""
-        image = self.floats(batch["image"])
-        if image.dim() == 4:
-            image = image.contiguous(memory_format=torch.channels_last)
-        batch = {**batch, "image": image}
+        images = {name: self.floats(value) for name, value in batch.items() if name.endswith("image")}
+        for name, image in images.items():
+            if image.dim() == 4:
+                images[name] = image.contiguous(memory_format=torch.channels_last)
+        batch = {**batch, **images}
         if self.remembered_conditions is None or len(self.remembered_conditions) < REMEMBERED_CONDITIONS:
             self.remember(self.condition(batch))
         return batch
@@ -90,14 +98,20 @@ class Sampler(Game):
             raise ValueError(f"The number of samples must be at least 1, got {n}.")
         latent = self.sample_latent(n) if latent is None else latent.to(self.device, self.float_type)
         condition = self.sample_condition(n) if condition is None else condition
+        tensors = {"latent": latent, "condition": condition, **more}
+        rest = {name: tensors.pop(name) for name, value in list(tensors.items()) if not isinstance(value, Tensor)}
+        parts = [slice(start, start + AT_ONCE) for start in range(0, n, AT_ONCE)]
+        cut = ({name: value[part].to(self.device) for name, value in tensors.items()} for part in parts)
+        with self.in_eval_mode():
+            return torch.cat([self(**part, **rest) for part in cut])
+
+    @contextmanager
+    def in_eval_mode(self) -> Iterator[None]:
+        """Within it all modules are in eval mode; each in its own again afterwards."""
         modes = {module: module.training for module in self.modules()}
         self.eval()
         try:
-            tensors = {"latent": latent, "condition": condition, **more}
-            rest = {name: tensors.pop(name) for name, value in list(tensors.items()) if not isinstance(value, Tensor)}
-            parts = [slice(start, start + 256) for start in range(0, n, 256)]
-            cut = ({name: value[part].to(self.device) for name, value in tensors.items()} for part in parts)
-            return torch.cat([self(**part, **rest) for part in cut])
+            yield
         finally:
             for module, training in modes.items():
                 module.training = training
@@ -108,7 +122,19 @@ class Sampler(Game):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
-        shape = getattr(data, "shape", None) if self.trainer.lightning_module is self else None  # it is whole
+        if data is not None and self.trainer.lightning_module is self:  # it is whole
+            self.check_data(data)
+
+    def check_data(self, data: Any) -> None:
+        """Makes sure that it can be trained on these data.
+
+        Args:
+            data: a data module that is set up.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        shape = getattr(data, "shape", None)
         if shape is not None and self.sample_shape is not None and tuple(shape) != self.sample_shape:
             raise ValueError(
                 f"The data's samples have the shape {tuple(shape)}, but {type(self).__name__} makes "

@@ -346,13 +346,19 @@ def classes(n, seed=0):
     return logits, torch.randint(0, 10, (n,), generator=generator)
 
 
+def semi_supervised(labelled, labels, unlabelled, fake):
+    """L_lab + L_unl, the halves as in the authors' code."""
+    game = losses.gan_discriminator_loss(losses.realness(unlabelled), losses.realness(fake))
+    return losses.classification(labelled, labels) + game / 2
+
+
 def test_reference_vectors_of_k_plus_one_classes():
     """L_lab + L_unl; where D is indifferent about the unlabelled and the fakes, log Z = 0, L_unl is log 2."""
     labels = torch.tensor(LABELS)
     logits = [doubles(values) for values in (LABELLED, UNLABELLED, GENERATED)]
-    whole = losses.semi_supervised_objective(logits[0], labels, *logits[1:])
+    whole = semi_supervised(logits[0], labels, *logits[1:])
     indifferent = torch.full((2, 3), -log(3), dtype=torch.float64)
-    labelled = losses.semi_supervised_objective(logits[0], labels, indifferent, indifferent)
+    labelled = semi_supervised(logits[0], labels, indifferent, indifferent)
     assert labelled.item() == pytest.approx(0.5141626061 + log(2), abs=1e-9)
     assert whole.item() == pytest.approx(0.5141626061 + 0.6754125064, abs=1e-9)
 
@@ -369,7 +375,7 @@ def test_the_fake_class_is_one_more_with_the_logit_0(n):
     known = probabilities(labelled)[:, :10]
     of_real = (known / known.sum(1, keepdim=True))[torch.arange(n), labels]
     expected = -of_real.log().mean() - (1 - real[:, 10]).log().mean() / 2 - unreal[:, 10].log().mean() / 2
-    found = losses.semi_supervised_objective(labelled, labels, unlabelled, fake)
+    found = semi_supervised(labelled, labels, unlabelled, fake)
     assert found.item() == pytest.approx(expected.item(), rel=1e-10)
     assert losses.realness(fake).sigmoid() == pytest.approx(1 - unreal[:, 10], rel=1e-10)
 
@@ -380,7 +386,7 @@ def test_gradients_of_k_plus_one_classes(n):
     logits, labels = classes(n)
     for values in logits:
         values.requires_grad_()
-    found = torch.autograd.grad(losses.semi_supervised_objective(logits[0], labels, *logits[1:]), logits)
+    found = torch.autograd.grad(semi_supervised(logits[0], labels, *logits[1:]), logits)
     shares = [values.detach().softmax(1) for values in logits]
     real = [values.detach().logsumexp(1, keepdim=True).sigmoid() for values in logits]
     expected = [
@@ -394,7 +400,21 @@ def test_gradients_of_k_plus_one_classes(n):
 
 def test_logits_far_out_are_finite():
     far = torch.tensor([[1e4, -1e4, 0.0]], requires_grad=True)
-    value = losses.semi_supervised_objective(far, torch.tensor([0]), far, -far)
+    value = semi_supervised(far, torch.tensor([0]), far, -far)
     assert value.item() == pytest.approx(5000.0)
     (gradient,) = torch.autograd.grad(value, far)
     assert bool(gradient.isfinite().all())
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_what_is_unlabelled_is_not_classified(n):
+    """The mean is over the labelled samples, and the gradient of the others 0; without any, all is 0."""
+    (logits, _, _), labels = classes(n)
+    logits.requires_grad_()
+    hidden = torch.cat([labels, torch.full((2,), -1)])
+    value = losses.classification(torch.cat([logits, logits.new_ones(2, 10)]), hidden)
+    assert value.item() == pytest.approx(losses.classification(logits, labels).item(), rel=1e-12)
+    none = losses.classification(logits, torch.full((n,), -1))
+    (gradient,) = torch.autograd.grad(none, logits)
+    assert none.item() == 0
+    assert not gradient.any()

@@ -2,15 +2,19 @@
 
 import os
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from lit_gans.data.labels import few_labels
 from lit_gans.data.layout import listed
-from lit_gans.data.order import ExactOrder, ResumableLoader, keyed_generator, unchanged
+from lit_gans.data.order import ExactOrder, LabelledOrder, ResumableLoader, keyed_generator
 from lit_gans.data.samples import Batch, InMemory, Samples
 
 MOST_WORKERS = 4
@@ -55,6 +59,18 @@ class DataModule(lightning.LightningDataModule, ABC):
     def load(self) -> Samples:
         """Makes the training set."""
 
+    def load_test(self) -> Samples | None:
+        """Makes the test set, of samples that are not in the training set; None where there is none.
+
+        Raises:
+            FileNotFoundError: if its files are not there.
+        """
+        return None
+
+    def told(self, labels: Tensor | None) -> Tensor | None:
+        """The labels of the training set that training is told; -1 for the others."""
+        return labels
+
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
@@ -84,6 +100,7 @@ class DataModule(lightning.LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         if not hasattr(self, "train_dataset"):
             self.train_dataset = self.load()
+            self.train_dataset.labels = self.told(self.train_dataset.labels)
         self.check_batch_size()
         if self.trainer is not None and stage == "fit":
             # A new model begins at the beginning; one that trained before goes on; a checkpoint, loaded next, decides.
@@ -123,20 +140,40 @@ class DataModule(lightning.LightningDataModule, ABC):
         )
         return ResumableLoader(
             self.train_dataset,
-            batch_size=self.batch_size // world_size,
+            batch_size=self.batch_size // world_size * order.samples_per_place,
             sampler=order,
             drop_last=True,
             num_workers=workers,
             persistent_workers=workers > 0,
-            collate_fn=unchanged,
+            collate_fn=order.collate,
             pin_memory=self.trainer is not None and isinstance(self.trainer.accelerator, CUDAAccelerator),
             generator=torch.Generator(),  # or every epoch would draw from the global random state
         )
 
     @property
     def order(self) -> type[ExactOrder]:
-        """How batches are numbered off the data set."""
-        return ExactOrder
+        """How batches are numbered off the data set: with labelled ones, for a model that learns from labels."""
+        learns = getattr(getattr(self.trainer, "lightning_module", None), "learns_labels", False)
+        return LabelledOrder if learns and self.train_dataset.labels is not None else ExactOrder
+
+    @override
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Batches of the test set in its order, the same on every device.
+
+        Raises:
+            ValueError: if there is no test set.
+        """
+        if self.test_dataset is None:
+            raise ValueError(f"{type(self).__name__} has no test set{self.how_to_test}.")
+        return DataLoader(self.test_dataset, self.batch_size, collate_fn=ExactOrder.collate)
+
+    how_to_test: str = ""
+    """How a sentence goes on that says that there is no test set."""
+
+    @cached_property
+    def test_dataset(self) -> Samples | None:
+        """Made when it is asked for."""
+        return self.load_test()
 
     def workers(self) -> int:
         """How many processes fetch samples."""
@@ -179,19 +216,36 @@ class ImageDataModule(DataModule):
         image_size: pixels of a side.
         image_channels: 1 for grey, 3 for RGB.
         flip: mirror each image left to right with probability 1/2.
+        num_labelled: labels that training is told, as many of each class, chosen by the seed; the others are -1. None
+            for all there are.
         rest: options of :class:`DataModule`.
 
     Raises:
         ValueError: if an option is out of its range.
     """
 
-    def __init__(self, *, image_size: int = 32, image_channels: int = 3, flip: bool = False, **rest: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image_size: int = 32,
+        image_channels: int = 3,
+        flip: bool = False,
+        num_labelled: int | None = None,
+        **rest: Any,
+    ) -> None:
         super().__init__(**rest)
         if image_size < 1:
             raise ValueError(f"data.image_size must be at least 1 pixel, got {image_size}.")
         if image_channels not in (1, 3):
             raise ValueError(f"data.image_channels must be 1 (grey) or 3 (RGB), got {image_channels}.")
         self.image_size, self.image_channels, self.flip = image_size, image_channels, flip
+        self.num_labelled = num_labelled
+
+    @override
+    def told(self, labels: Tensor | None) -> Tensor | None:
+        return (
+            labels if self.num_labelled is None else few_labels(labels, self.num_labelled, self.class_names, self.seed)
+        )
 
     @property
     @override
@@ -203,15 +257,22 @@ class ImageDataModule(DataModule):
         kind = "grey" if self.image_channels == 1 else "RGB"
         size = f"{self.image_size}x{self.image_size}"
         classes = f", {self.num_classes} classes ({listed(self.class_names)})" if self.num_classes else ""
-        return f"{type(self).__name__}: {len(self.train_dataset):,} {kind} images of {size} pixels{classes}."
+        labels = self.train_dataset.labels
+        known = len(self.train_dataset) if labels is None else int((labels >= 0).sum())
+        told = f", {known:,} of them labelled" if known < len(self.train_dataset) else ""
+        return f"{type(self).__name__}: {len(self.train_dataset):,} {kind} images of {size} pixels{classes}{told}."
 
     @override
     def augment(self, batch: Batch) -> Batch:
         if not self.flip:
             return batch
-        image, (rank, world_size) = batch["image"], self.place
+        rank, world_size = self.place
         # Drawn for all devices together, so that a batch is the same however many share it.
         generator = keyed_generator(self.seed, "flip", self.batches_seen)
-        drawn = torch.rand(world_size, len(image), generator=generator)[rank] < 0.5
-        flipped = drawn.to(image.device)[:, None, None, None]
-        return {**batch, "image": torch.where(flipped, image.flip(-1), image)}
+        turned = dict(batch)
+        for name in (name for name in batch if name.endswith("image")):
+            image = batch[name]
+            drawn = torch.rand(world_size, len(image), generator=generator)[rank] < 0.5
+            flipped = drawn.to(image.device)[:, None, None, None]
+            turned[name] = torch.where(flipped, image.flip(-1), image)
+        return turned

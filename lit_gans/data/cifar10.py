@@ -59,18 +59,22 @@ class CIFAR10(ImageDataModule):
             self.files(download=True)
 
     @override
+    def load_test(self) -> Samples:
+        return fitted(*self.originals(train=False), self.image_size, self.image_channels)
+
+    @override
     def load(self) -> Samples:
         images, labels = self.originals()
         if self.corners:
             return Corners(fit(images, SIZE, self.image_channels), labels, self.image_size)
         return fitted(images, labels, self.image_size, self.image_channels)
 
-    def originals(self) -> tuple[Tensor, Tensor]:
-        """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)``."""
-        files = self.files(download=False)
+    def originals(self, *, train: bool = True) -> tuple[Tensor, Tensor]:
+        """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)``; 50,000 to train with or 10,000 to test with."""
+        files = self.files(download=False, train=train)
         return torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(files.targets)
 
-    def files(self, *, download: bool) -> Any:
+    def files(self, *, download: bool, train: bool = True) -> Any:
         """The data set of torchvision, which verifies its files' checksums.
 
         Raises:
@@ -80,7 +84,7 @@ class CIFAR10(ImageDataModule):
 
         root = Path(self.root).expanduser()
         try:
-            return datasets.CIFAR10(str(root), train=True, download=download)
+            return datasets.CIFAR10(str(root), train=train, download=download)
         except (OSError, RuntimeError) as error:
             last = str(error).strip().splitlines()[-1]
             reason = f"cannot be fetched ({last})" if download else f"is not in {root}, or not whole"

@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from lit_gans.data.base import ImageDataModule
 from lit_gans.data.decode import Held, decode, probe
+from lit_gans.data.labels import read_labels
 from lit_gans.data.layout import classes_of, image_names, listed, summary
 from lit_gans.data.samples import MEMORY_LIMIT, InMemory, Samples
 from lit_gans.data.sources import Source, open_source
@@ -27,10 +29,14 @@ class Folder(ImageDataModule):
     """The images under a folder or in a zip, in any layout and of any size, kind and number of channels.
 
     Where every image is in a subfolder, the subfolders' names are the classes; a folder around everything does not
-    count. How an image becomes a square is said at :func:`lit_gans.data.decode.decode`.
+    count, and images in a subfolder ``unlabelled`` have no class. How an image becomes a square is said at
+    :func:`lit_gans.data.decode.decode`.
 
     Args:
         path: a folder, or a zip, which is read without being unpacked.
+        labels: a CSV with the columns ``file``, relative to ``path``, and ``label``, instead of the subfolders' names;
+            what it does not name is unlabelled.
+        test_path: images to test with, with the same classes: a folder or a zip of subfolders.
         on_corrupt: ``refuse`` files that cannot be read, or ``skip`` them with a warning.
         in_memory: hold all images decoded; None does if they take less than 2 GB. Where they are not held, only their
             headers are read before training.
@@ -47,6 +53,8 @@ class Folder(ImageDataModule):
         self,
         *,
         path: str | None = None,
+        labels: str | None = None,
+        test_path: str | None = None,
         on_corrupt: str = "refuse",
         in_memory: bool | None = None,
         image_size: int = 64,
@@ -57,8 +65,11 @@ class Folder(ImageDataModule):
         if on_corrupt not in ("refuse", "skip"):
             raise ValueError(f"data.on_corrupt must be 'refuse' or 'skip', got {on_corrupt!r}.")
         self.path, self.on_corrupt, self.in_memory = path, on_corrupt, in_memory
+        self.labels, self.test_path = labels, test_path
         self.classes: list[str] = []
         self.found = ""
+
+    how_to_test = ": data.test_path names images for it"
 
     @property
     @override
@@ -79,11 +90,31 @@ class Folder(ImageDataModule):
         good = [i for i, result in enumerate(results) if isinstance(result, Held)]
         self.report(source, names, results)
         files.names = [names[i] for i in good]
-        self.classes, files.labels = classes_of(files.names)
+        self.classes, files.labels = self.classify(files.names)
         self.found = summary(source, files.names, [result for result in results if isinstance(result, Held)])
         if values is None:
             return files
         return InMemory(values if len(good) == len(names) else values[good], files.labels)
+
+    def classify(self, names: list[str]) -> tuple[list[str], Tensor | None]:
+        """The classes, and a label for each file."""
+        return classes_of(names) if self.labels is None else read_labels(Path(self.labels).expanduser(), names)
+
+    @override
+    def load_test(self) -> Samples | None:
+        if self.test_path is None:
+            return None
+        size: dict[str, Any] = {"image_size": self.image_size, "image_channels": self.image_channels}
+        test = Folder(path=self.test_path, on_corrupt=self.on_corrupt, in_memory=self.in_memory, **size)
+        samples = test.load()
+        if samples.labels is None:
+            raise ValueError(f"data.test_path={self.test_path} has no classes: it must have a subfolder for each.")
+        if unknown := sorted(set(test.classes) - set(self.classes)):
+            known = listed(self.classes) or "none"
+            raise ValueError(f"data.test_path has the classes {listed(unknown)}; those of data.path are {known}.")
+        numbers = torch.tensor([*(self.classes.index(name) for name in test.classes), -1])
+        samples.labels = numbers[samples.labels]
+        return samples
 
     def report(self, source: Source, names: list[str], results: list[Held | Exception]) -> None:
         """Refuses, or warns of, files that cannot be read."""

@@ -13,6 +13,9 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", "
 SUFFIXES |= {".tga", ".tif", ".tiff", ".webp"}
 """Of the files that are taken for images; in capitals too."""
 
+UNLABELLED_FOLDERS = {"unlabelled", "unlabeled"}
+"""Beside folders that are classes."""
+
 
 def suffix(name: str) -> str:
     """The end of a file's name, from the last dot, in small letters."""
@@ -59,13 +62,16 @@ def within(names: list[str]) -> list[tuple[str, ...]]:
 
 
 def classes_of(names: list[str]) -> tuple[list[str], Tensor | None]:
-    """Classes from subfolders: their names, sorted, and the label of each file; none if any file is in no subfolder."""
+    """Classes from subfolders: their names, sorted, and the label of each file; none if any file is in no subfolder.
+
+    Files of a subfolder ``unlabelled`` beside others have the label -1.
+    """
     parts = within(names)
     if any(len(part) == 1 for part in parts):
         return [], None
-    classes = sorted({part[0] for part in parts})
+    classes = sorted({part[0] for part in parts} - UNLABELLED_FOLDERS)
     numbers = {name: number for number, name in enumerate(classes)}
-    return classes, torch.tensor([numbers[part[0]] for part in parts])
+    return classes, torch.tensor([numbers.get(part[0], -1) for part in parts]) if classes else None
 
 
 def summary(source: Source, names: list[str], held: list[Held]) -> str:

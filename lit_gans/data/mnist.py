@@ -16,6 +16,7 @@ from lit_gans.data.base import ImageDataModule
 from lit_gans.data.samples import Samples, fitted
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
 class MNIST(ImageDataModule):
@@ -102,7 +103,15 @@ class MNIST(ImageDataModule):
 
     @override
     def load(self) -> Samples:
-        images, labels = self.read(IMAGES), self.read(LABELS)
+        return self.samples(IMAGES, LABELS)
+
+    @override
+    def load_test(self) -> Samples:
+        return self.samples(TEST_IMAGES, TEST_LABELS)
+
+    def samples(self, images_name: str, labels_name: str) -> Samples:
+        """The images of one file with the labels of another."""
+        images, labels = self.read(images_name), self.read(labels_name)
         if images.dim() != 3 or labels.dim() != 1 or len(images) != len(labels):
             raise ValueError(
                 f"{self.folder} holds images of the shape {tuple(images.shape)} and labels of the shape "

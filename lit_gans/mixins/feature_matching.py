@@ -21,7 +21,7 @@ class FeatureMatching(GAN):
 
     Args:
         fm_replace: take the term for the loss, as in the paper; otherwise it is added to the loss.
-        fm_weight: w, above 0.
+        fm_weight: w, above 0; 0, where the term is no more than added, leaves it out.
         fm_norm: ``l1`` for the mean of |m_real - m_fake|, ``l2`` for that of its square.
         fm_layer: the name of the layer in the discriminator whose output f is; None for the input of the last layer.
         rest: options of the model.
@@ -40,7 +40,7 @@ class FeatureMatching(GAN):
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
-        if fm_weight <= 0:
+        if fm_weight < 0 or (fm_replace and fm_weight == 0):
             raise ValueError(f"fm_weight must be above 0, got {fm_weight}.")
         if fm_norm not in ("l1", "l2"):
             raise ValueError(f"fm_norm must be 'l1' or 'l2', got {fm_norm!r}.")
@@ -67,4 +67,4 @@ class FeatureMatching(GAN):
     @override
     def generator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         others = super().generator_penalty(real, fake, condition)
-        return others if self.fm_replace else others + self.matching(real, fake, condition)
+        return others if self.fm_replace or not self.fm_weight else others + self.matching(real, fake, condition)

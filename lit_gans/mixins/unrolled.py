@@ -1,6 +1,8 @@
 """Unrolled Generative Adversarial Networks (Metz, Poole, Pfau, Sohl-Dickstein, ICLR 2017, arXiv 1611.02163)."""
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import Any
 
 from torch import Tensor
@@ -58,11 +60,10 @@ class Unrolled(GAN):
 
     def looked_ahead(self, batch: Batch) -> dict[str, Tensor]:
         """D^k: parameters and buffers by name."""
-        samples = batch["image"], batch["fake"], self.condition(batch)
 
         def objective(weights: Mapping[str, Tensor]) -> Tensor:
             with self.standing_in(discriminator=weights):
-                return self.discriminator_loss(*samples) + self.discriminator_penalty(*samples)
+                return reduce(add, self.discriminator_terms(batch, batch["fake"]).values())
 
         optimizer = self.optimizer_of(self.discriminator)
         return unrolling.look_ahead(objective, self.discriminator, optimizer, **self.ahead)
