@@ -17,6 +17,8 @@ MIN_WIDTH = 512
 MAX_FRAMES, MAX_GIF_WIDTH = 100, 768
 Frame = tuple[float, float, float, float]
 """Left, right, bottom, top."""
+MOST_NUMBERS = 30
+"""Classes of a confusion matrix whose numbers can be read."""
 CELLS = 230  # of a density, along each side: two pixels each
 
 
@@ -97,6 +99,36 @@ def plane(fake: Tensor | None, real: Tensor | None = None, centres: Tensor | Non
         if points is not None:
             x, y = flat(points).numpy().T
             scatter.scatter(x, y, s=6, c=colour, alpha=alpha, linewidths=0)
+    pixels = io.BytesIO()
+    figure.savefig(pixels, format="png")
+    return Image.open(pixels).convert("RGB")
+
+
+def confusion_matrix(counts: Tensor, names: Sequence[str]) -> Image.Image:
+    """How many samples of each class, by row, were taken for which, by column; shaded by their share of the row.
+
+    Args:
+        counts: ``(K, K)``, whole numbers.
+        names: of the classes; of any others, their numbers.
+
+    Returns:
+        An RGB picture.
+    """
+    from matplotlib.figure import Figure  # imported late, as in `plane`
+
+    size = len(counts)
+    labels = [*names, *(str(number) for number in range(len(names), size))]
+    figure = Figure(figsize=(0.55 * size + 2.2, 0.5 * size + 1.6), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    shares = (counts / counts.sum(1, keepdim=True).clamp_min(1)).numpy()
+    axes.imshow(shares, "Greens", vmin=0, vmax=1, aspect="auto")
+    axes.set(xlabel="taken for", ylabel="class", xticks=range(size), yticks=range(size))
+    axes.set_xticklabels(labels, rotation=90)
+    axes.set_yticklabels(labels)
+    for row in range(size if size <= MOST_NUMBERS else 0):
+        for column in range(size):
+            colour = "white" if shares[row, column] > 0.5 else "#333333"
+            axes.text(column, row, f"{int(counts[row, column]):,}", ha="center", va="center", color=colour, fontsize=8)
     pixels = io.BytesIO()
     figure.savefig(pixels, format="png")
     return Image.open(pixels).convert("RGB")

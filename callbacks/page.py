@@ -124,7 +124,7 @@ def _charts(curves: Curves, last_step: float) -> str:
     groups: dict[str, Curves] = {}
     for name, points in curves.items():
         # Gradient norms are of no common size with shares, nor is any count or distance of modes with another.
-        alone = name if name.startswith("modes/") else name.split("/")[0]
+        alone = name.removesuffix("_raw") if name.startswith(("modes/", "test/")) else name.split("/")[0]
         title = GRADIENTS if name.startswith(GRADIENTS) else alone
         groups.setdefault(title, {})[name] = points
     cards = [
@@ -158,15 +158,26 @@ def _configuration(text: str) -> str:
 def _pictures(folder: Path) -> str:
     places = {"average": folder / "samples", "raw": folder / "samples" / "raw"}
     sets = {name: frames for name, place in places.items() if (frames := _frames(place))}
-    reals = [path for path in [folder / "reals.png"] if path.is_file()]
-    count = sum(len(frames) for frames in sets.values()) + len(reals)
+    single = {name: path for name, path in _single(folder).items() if path.is_file()}
+    count = sum(len(frames) for frames in sets.values()) + len(single)
     if not count:
         return ""
     budget = PICTURES_BYTES // count
     cards = [_slideshow(sets, budget)] if sets else []
-    for path in reals:
-        cards.append(f'<div class="card"><h3>Real</h3><img src="{_uri(path, budget)}" alt="Real samples"></div>')
+    for name, path in single.items():
+        cards.append(f'<div class="card"><h3>{name}</h3><img src="{_uri(path, budget)}" alt="{name}"></div>')
     return f'<section><h2>Samples</h2><div class="pictures">{"".join(cards)}</div></section>'
+
+
+def _single(folder: Path) -> dict[str, Path]:
+    """Pictures of which the last one tells all, by what they show."""
+    frames = _frames(folder / "samples" / "classes")
+    classes = frames[-1][1] if frames else folder / "classes.png"
+    return {
+        "Real samples": folder / "reals.png",
+        "Samples by the class they are taken for": classes,
+        "Test images by class": folder / "confusion.png",
+    }
 
 
 def _frames(place: Path) -> list[tuple[int, Path]]:
