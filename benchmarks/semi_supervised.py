@@ -1,0 +1,195 @@
+"""How few labels does a classifier need? Test error of Improved Techniques for Training GANs (arXiv 1606.03498).
+
+    python benchmarks/semi_supervised.py --data digits --labels 50 --seeds 0 1 2 3 4 --updates 5000 --out FOLDER
+    python benchmarks/semi_supervised.py --data mnist --labels 100 --root FOLDER --out FOLDER --accelerator gpu --minutes 5
+    python benchmarks/semi_supervised.py --out FOLDER --collect
+
+Each run plays the game and, with `--supervised`, learns from the same labels with the same network alone. Settings are
+those of the experiments `ssl_*`. A seed chooses the labels, too. `--root` is a folder for `data.root`, or for CIFAR-10
+a pair of files, as in `benchmarks/lapgan.py`. Errors are of the averaged weights and of those that train, at every look
+and at the end; nothing is selected by them.
+"""
+
+import argparse
+import datetime
+import json
+import logging
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lapgan import JPEGs, jpegs
+from lightning.pytorch.callbacks import Callback
+from machine import machine
+from torch import Tensor
+
+from lit_gans.callbacks.ema import EMA
+from lit_gans.callbacks.test_error import confusion
+from lit_gans.data import MNIST, Digits, FashionMNIST
+from lit_gans.data.base import ImageDataModule
+from lit_gans.models import SemiSupervisedGAN
+
+PAPER = {
+    ("mnist", 20): "16.77 ± 4.52",
+    ("mnist", 50): "2.21 ± 1.36",
+    ("mnist", 100): "0.93 ± 0.065",
+    ("mnist", 200): "0.90 ± 0.042",
+    ("cifar10", 4000): "18.63 ± 2.32",
+}
+"""Test error in %, ten runs; CIFAR-10's is of the lossless images."""
+
+
+class JPEGsWithTest(JPEGs):
+    """CIFAR-10 from two files."""
+
+    def originals(self, *, train: bool = True) -> tuple[Tensor, Tensor]:
+        """Images ``(N, 3, 32, 32)`` uint8 and labels ``(N,)``."""
+        return jpegs(Path(self.root), "train" if train else "test")
+
+
+def data_of(name: str, root: str, labels: int, seed: int) -> ImageDataModule:
+    """The data set, of whose labels so many are told."""
+    shared: dict[str, Any] = {"num_labelled": labels, "batch_size": 100, "seed": seed}
+    if name == "digits":
+        return Digits(image_size=8, num_test=500, **shared)
+    if name == "cifar10":
+        return JPEGsWithTest(root=root, **shared)
+    return (MNIST if name == "mnist" else FashionMNIST)(root=root, image_size=28, **shared)
+
+
+def model_of(name: str, seed: int, *, unsupervised: bool) -> SemiSupervisedGAN:
+    """With the settings of its experiment."""
+    adam = {"name": "adam", "lr": 3e-4 if name == "cifar10" else 3e-3, "betas": [0.5, 0.999]}
+    options: dict[str, Any] = {"generator_optimizer": adam, "discriminator_optimizer": adam}
+    if name == "digits":
+        small = {"image_size": 8, "generator_width": 128, "discriminator_width": 256, "latent_dim": 50}
+        options |= {**small, "lr_schedule": {"name": "linear"}}
+    elif name == "cifar10":
+        options |= {"network": "cnn", "image_size": 32, "image_channels": 3}
+    return SemiSupervisedGAN(seed=seed, unsupervised=unsupervised, **options)
+
+
+class Look(Callback):
+    """Measures the error now and then, and at the end; the time that this takes does not count."""
+
+    def __init__(self, path: Path, every: int, facts: dict[str, Any], ema: EMA) -> None:
+        self.path, self.every, self.facts, self.ema = path, every, facts, ema
+        self.looks: list[dict[str, float]] = []
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Starts the clocks."""
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        """Looks if it is time."""
+        if trainer.global_step % self.every == 0:
+            self.look(trainer, pl_module)
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Looks."""
+        if not self.looks or self.looks[-1]["updates"] != trainer.global_step:
+            self.look(trainer, pl_module)
+
+    def look(self, trainer: Any, model: SemiSupervisedGAN) -> None:
+        """One row, written down at once."""
+        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        data = trainer.datamodule
+        raw = wrong(model, data.test_dataset)
+        with self.ema.swapped(model):
+            averaged = wrong(model, data.test_dataset)
+        epochs = trainer.global_step * data.batch_size / len(data.train_dataset)
+        row = {"updates": trainer.global_step, "epochs": epochs, "minutes": wall / 60, "cpu_minutes": cpu / 60}
+        self.looks.append({**row, "averaged": averaged, "raw": raw})
+        self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
+        print(self.path.stem, {name: round(value, 4) for name, value in self.looks[-1].items()}, flush=True)
+        self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
+
+
+def wrong(model: SemiSupervisedGAN, data: Any) -> float:
+    """The share of test images of which a wrong class is told."""
+    counts = confusion(model, data)
+    return 1 - int(counts.trace()) / int(counts.sum())
+
+
+def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
+    """Trains to the end, or as long as it may."""
+    unsupervised, ema = not arguments.supervised, EMA(half_life=arguments.half_life, ramp_up=0.1)
+    kind = "game" if unsupervised else "supervised"
+    facts = {"data": arguments.data, "labels": labels, "seed": seed, "kind": kind, "machine": machine()}
+    path = arguments.out / f"{arguments.data}-{labels}-{kind}-seed{seed}.json"
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = lightning.Trainer(
+        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        accelerator=arguments.accelerator,
+        precision=arguments.precision,
+        max_steps=arguments.updates,
+        max_epochs=-1,
+        max_time=datetime.timedelta(minutes=arguments.minutes) if arguments.minutes else None,
+        callbacks=[ema, Look(path, arguments.every, facts, ema)],
+    )
+    model = model_of(arguments.data, seed, unsupervised=unsupervised)
+    trainer.fit(model, datamodule=data_of(arguments.data, arguments.root, labels, seed))
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Markdown: test error in %, mean and standard deviation over the seeds, at the end and at the best look."""
+    heads = ["data", "labels", "trained with", "seeds", "epochs", "minutes (CPU)", "error, %", "wrong", "raw weights, %"]
+    heads += ["best look, %", "paper, %"]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    for data, labels, kind in sorted({(run["data"], run["labels"], run["kind"]) for run in runs}):
+        same = [run["looks"] for run in runs if (run["data"], run["labels"], run["kind"]) == (data, labels, kind)]
+        last = [looks[-1] for looks in same]
+        means = {name: statistics.mean(row[name] for row in last) for name in ("epochs", "minutes", "cpu_minutes")}
+        count = {"digits": 500}.get(data, 10_000)
+        cells = [data, f"{labels:,}", kind, str(len(same)), f"{means['epochs']:.0f}"]
+        cells += [f"{means['minutes']:.1f} ({means['cpu_minutes']:.1f})"]
+        cells += [spread([100 * row["averaged"] for row in last]), spread([count * row["averaged"] for row in last])]
+        cells += [spread([100 * row["raw"] for row in last])]
+        cells += [spread([100 * min(row["averaged"] for row in looks) for looks in same])]
+        cells += [PAPER.get((data, labels), "-") if kind == "game" else "-"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of several, standard deviation."""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3g}{deviation}"
+
+
+def main() -> None:
+    """Runs what is asked for, or prints what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=["digits", "mnist", "fashion_mnist", "cifar10"])
+    parser.add_argument("--labels", type=int, nargs="+")
+    parser.add_argument("--root", default="data", help="folder of the data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--supervised", action="store_true", help="the labels alone")
+    parser.add_argument("--updates", type=int, default=-1)
+    parser.add_argument("--minutes", type=float, help="stop each run after so long")
+    parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
+    parser.add_argument("--half-life", type=float, default=500_000, help="of the average, in images, at most")
+    parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
+    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--collect", action="store_true", help="print the table of what there is")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.collect:
+        runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-seed*.json"))]
+        print(*sorted({re.sub(", load [0-9.]+", "", run["machine"]) for run in runs}), table(runs), sep="\n\n")
+        return
+    for seed in arguments.seeds:
+        for labels in arguments.labels:
+            run(labels, seed, arguments)
+
+
+if __name__ == "__main__":
+    main()
