@@ -20,7 +20,8 @@ from lit_gans.mixins import FeatureMatching
 from lit_gans.networks.semi_supervised import NETWORKS
 from lit_gans.sampler import AT_ONCE
 
-ADAM = {"name": "adam", "lr": 3e-3, "betas": [0.5, 0.999]}
+ADAM = {"name": "adam", "lr": 3e-3, "betas": [0.5, 0.999], "eps": 1e-4}
+"""The authors' own Adam has its 1e-8 under the root."""
 
 
 class SemiSupervisedGAN(FeatureMatching):
@@ -152,9 +153,8 @@ class SemiSupervisedGAN(FeatureMatching):
         mean = partial(self.trainer.strategy.reduce, reduce_op="mean")
         images = torch.cat([values for name, values in batch.items() if name.endswith("image")])
         initialize_by_data(self.discriminator, self.discriminator_input(images), mean=mean)
-        if self.unsupervised:
-            latent = self.sample_latent(len(images))
-            initialize_by_data(self.generator, latent, std=self.networks.generator_std, mean=mean)
+        if self.unsupervised and (std := self.networks.generator_std) is not None:
+            initialize_by_data(self.generator, self.sample_latent(len(images)), std=std, mean=mean)
         self.initialized.fill_(True)
 
     # What it is trained on

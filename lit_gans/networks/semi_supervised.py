@@ -45,7 +45,8 @@ class MLPGenerator(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             layers += [linear, without_gain(nn.BatchNorm1d(width)), nn.Softplus()]
         self.hidden = nn.Sequential(*layers)
-        self.output = weight_norm(nn.Linear(width, prod(shape)), std=CNN_STD, learn_scale=True)
+        glorot = (2 / (width + prod(shape))) ** 0.5
+        self.output = weight_norm(nn.Linear(width, prod(shape)), std=glorot, learn_scale=True)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         pixels: Tensor = self.output(self.hidden(latent)).sigmoid()
@@ -143,16 +144,17 @@ class Pair(NamedTuple):
         generator: from the length of a latent vector, (C, H, W) and a width.
         discriminator: from (C, H, W), a width and the number of classes.
         widths: of both in the paper's code.
-        generator_std: of the generator's outputs, before they are bounded, once it is initialised by data.
+        generator_std: of the generator's outputs, before they are bounded, once it is initialised by data; None where
+            it is not.
     """
 
     generator: Callable[[int, tuple[int, ...], int], nn.Module]
     discriminator: Callable[[tuple[int, ...], int, int], nn.Module]
     widths: tuple[int, int]
-    generator_std: float
+    generator_std: float | None
 
 
 NETWORKS = {
-    "mlp": Pair(MLPGenerator, MLPDiscriminator, (500, 1000), 1.0),
+    "mlp": Pair(MLPGenerator, MLPDiscriminator, (500, 1000), None),
     "cnn": Pair(CNNGenerator, CNNDiscriminator, (512, 96), 0.1),
 }
