@@ -1,6 +1,6 @@
 """Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
 
-LAPGAN is one more, with tricks that remember in each of its games.
+LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another.
 
 usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
 """
@@ -18,14 +18,14 @@ from torch import Tensor
 
 from lit_gans import Sampler, compose
 from lit_gans.data import Digits
-from lit_gans.models import DCGAN, LAPGAN
+from lit_gans.models import DCGAN, LAPGAN, SemiSupervisedGAN
 from tests.conftest import TINY, trainer
 from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, SMALL, TRICKS, WITH, options_of, trick_classes
 from tests.resume import differences
 
 BATCHES, STOP, BATCH = 6, 3, 16
 PYRAMID = ("historical_averaging", "checkpoint_replay")
-NAMES = (*TRICKS, "lapgan")
+NAMES = (*TRICKS, "lapgan", "semi_supervised")
 
 
 class Save(Callback):
@@ -44,6 +44,8 @@ def made(name: str) -> Sampler:
     if name == "lapgan":
         own = {key: value for trick in PYRAMID for key, value in options_of(trick).items()}
         return compose(LAPGAN, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL["lapgan"], **own)
+    if name == "semi_supervised":
+        return SemiSupervisedGAN(**SMALL[name])
     options = options_of(name)
     for key in options:
         options |= WITH.get(key, {})
@@ -61,7 +63,8 @@ def run(name: str, devices: int, ckpt_path: Path | None, *callbacks: Callback, *
         callbacks=list(callbacks),
         **options,
     )
-    runner.fit(model, datamodule=Digits(batch_size=BATCH, image_size=16), ckpt_path=ckpt_path, weights_only=True)
+    data = Digits(batch_size=BATCH, image_size=16, num_labelled=30 if model.learns_labels else None)
+    runner.fit(model, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     state: dict[str, Any] = {}
     model.on_save_checkpoint(state)
     assert model.batches_seen == BATCHES

@@ -12,6 +12,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrizations
 
 Layer = nn.Linear | _ConvNd
+ROUNDING = 1e-5
+"""Deviations smaller than this share of the mean are none."""
 
 
 def weight_norm(layer: Layer, *, std: float, learn_scale: bool) -> Layer:
@@ -56,13 +58,14 @@ def initialize_by_data(
     def standardize(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
         output = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
         places = [dimension for dimension in range(output.dim()) if dimension != 1]
-        centre, square = mean(output.mean(places)), mean(output.square().mean(places))
-        spread = (square - centre.square()).clamp_min(0).sqrt()
-        factor = torch.where(spread > 0, std / spread, 1.0)
+        shape = [1, -1] + [1] * (output.dim() - 2)
+        centre = mean(output.mean(places))
+        spread = mean((output - centre.view(shape)).square().mean(places)).sqrt()
+        varies = spread > ROUNDING * centre.abs()
+        factor = torch.where(varies, std / spread, 1.0)
         scale, bias = _scale(layer), layer.get_parameter("bias")
         scale.mul_(factor.view_as(scale))
         bias.copy_((bias - centre) * factor)
-        shape = [1, -1] + [1] * (output.dim() - 2)
         return (output - centre.view(shape)) * factor.view(shape)
 
     normalized = [m for m in network.modules() if isinstance(m, Layer) and hasattr(m, "parametrizations")]

@@ -174,9 +174,16 @@ class SemiSupervisedGAN(FeatureMatching):
     @override
     def check_data(self, data: Any) -> None:
         super().check_data(data)
+        if getattr(data, "batch_size", 2) < 2:
+            raise ValueError("In a batch the generator's batch norm needs two samples: use data.batch_size=2 or more.")
         labels, names = getattr(data.train_dataset, "labels", None), list(data.class_names)
         if labels is None:
             raise ValueError(f"{type(self).__name__} learns from labels, and the data have none.")
+        if len(names) > self.num_classes:
+            raise ValueError(
+                f"The data have {len(names)} classes, more than model.num_classes={self.num_classes}: use "
+                f"model.num_classes={len(names)}."
+            )
         check_labels(labels, [*names, *(str(number) for number in range(len(names), self.num_classes))])
 
     @override

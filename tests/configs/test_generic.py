@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parents[2] / "configs"
 MODELS, TRICKS, DATA = (sorted(options(group, [FOLDER])) for group in ("model", "tricks", "data"))
 OTHERS = [(group, name) for group in ("experiment", "debug", "trainer") for name in sorted(options(group, [FOLDER]))]
 SMALL: dict[str, Any] = {"width": 4, "latent_dim": 8, "generator_hidden": [8], "discriminator_hidden": [8]}
+SMALL |= {"generator_width": 8, "discriminator_width": 8}
 
 
 @pytest.fixture(autouse=True)

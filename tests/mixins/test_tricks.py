@@ -21,7 +21,16 @@ LAPGAN = {
     **{"image_size": 16, "image_channels": 1, "width": 4, "latent_dim": 4},
     **{"coarsest_generator_width": 8, "coarsest_discriminator_width": 8},
 }
-SMALL: dict[str, dict[str, Any]] = {"mlp_gan": MLP, "unrolled": {**MLP, "unrolled_steps": 2}, "lapgan": LAPGAN}
+SEMI_SUPERVISED = {
+    **{"image_size": 16, "image_channels": 1, "latent_dim": 4},
+    **{"generator_width": 8, "discriminator_width": 16},
+}
+SMALL: dict[str, dict[str, Any]] = {
+    "mlp_gan": MLP,
+    "unrolled": {**MLP, "unrolled_steps": 2},
+    "lapgan": LAPGAN,
+    "semi_supervised": SEMI_SUPERVISED,
+}
 NO_BATCH_NORM = {"discriminator_norm": "none"}
 BASE: dict[str, dict[str, Any]] = {"joint_batch": {"discriminator_norm": "batch"}}
 """Settings of the model on which a trick is felt, where those without batch norm in D are not."""
