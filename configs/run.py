@@ -57,8 +57,11 @@ class Start(Callback):
         Raises:
             ValueError: if they cannot be trained together.
         """
-        check_labels(getattr(model, "num_classes", 0), getattr(data, "num_classes", 0))
+        if not model.learns_labels:
+            check_labels(getattr(model, "num_classes", 0), getattr(data, "num_classes", 0))
+            check_hidden(getattr(model, "num_classes", 0), getattr(data, "train_dataset", None))
         check_shape(model.sample_shape, getattr(data, "shape", None))
+        model.check_data(data)
         for player in model.players():
             moved = [parameter for network in player.networks for parameter in network.parameters()]
             optimizer = build_optimizer(player.optimizer, moved)
@@ -94,6 +97,24 @@ def check_labels(wanted: int, found: int) -> None:
         raise ValueError(
             f"The data have {found} classes, more than model.num_classes={wanted}: use model.num_classes={found}, or 0 "
             "for a model without condition."
+        )
+
+
+def check_hidden(wanted: int, dataset: Any) -> None:
+    """Makes sure that a model which conditions on labels sees all of them.
+
+    Args:
+        wanted: classes of the model; 0 for an unconditional one.
+        dataset: its training set.
+
+    Raises:
+        ValueError: if some are hidden.
+    """
+    labels = getattr(dataset, "labels", None)
+    if wanted and labels is not None and bool((labels < 0).any()):
+        raise ValueError(
+            f"model.num_classes={wanted} conditions on labels, and {int((labels < 0).sum()):,} of the {len(labels):,} "
+            "samples have none: leave out data.num_labelled, or use model=semi_supervised, which learns from few."
         )
 
 
