@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lit_gans import losses
+from lit_gans.data.base import DataModule
 from lit_gans.data.labels import check_labels
 from lit_gans.game import Batch, Player
 from lit_gans.layers.weight_norm import initialize_by_data
@@ -174,9 +175,11 @@ class SemiSupervisedGAN(FeatureMatching):
     @override
     def check_data(self, data: Any) -> None:
         super().check_data(data)
-        if getattr(data, "batch_size", 2) < 2:
+        if not isinstance(data, DataModule):
+            return
+        if data.batch_size < 2:
             raise ValueError("In a batch the generator's batch norm needs two samples: use data.batch_size=2 or more.")
-        labels, names = getattr(data.train_dataset, "labels", None), list(data.class_names)
+        labels, names = data.train_dataset.labels, list(data.class_names)
         if labels is None:
             raise ValueError(f"{type(self).__name__} learns from labels, and the data have none.")
         if len(names) > self.num_classes:
