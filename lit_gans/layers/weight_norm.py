@@ -12,6 +12,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrizations
 
 Layer = nn.Linear | _ConvNd
+SCALE = "parametrizations.weight.original0"
+"""Of g, in a weight-normalized layer."""
 ROUNDING = 1e-5
 """Deviations smaller than this share of the mean are none."""
 
@@ -33,7 +35,7 @@ def weight_norm(layer: Layer, *, std: float, learn_scale: bool) -> Layer:
 
 def _scale(layer: nn.Module) -> nn.Parameter:
     """G."""
-    return layer.get_parameter("parametrizations.weight.original0")
+    return layer.get_parameter(SCALE)
 
 
 @torch.no_grad()
@@ -68,7 +70,7 @@ def initialize_by_data(
         bias.copy_((bias - centre) * factor)
         return (output - centre.view(shape)) * factor.view(shape)
 
-    normalized = [m for m in network.modules() if isinstance(m, Layer) and hasattr(m, "parametrizations")]
+    normalized = [m for m in network.modules() if isinstance(m, Layer) and SCALE in dict(m.named_parameters())]
     handles = [layer.register_forward_hook(standardize) for layer in normalized]
     try:
         with torch.compiler.set_stance("force_eager"):

@@ -57,7 +57,7 @@ class HistoricalAveraging(Remembering):
 
     def history_term(self, name: str) -> Tensor:
         """What the player ``name`` minimises besides; 0 for one that is not held."""
-        weights = self.stand_ins.get(name) or dict(getattr(self, name).named_parameters())
+        weights = {**dict(getattr(self, name).named_parameters()), **self.stand_ins.get(name, {})}
         return self.history_weight * penalties.historical(weights, self.history.means.get(name, {}))
 
     @override

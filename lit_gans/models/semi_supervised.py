@@ -54,6 +54,7 @@ class SemiSupervisedGAN(FeatureMatching):
     has_labels = True
     learns_labels = True
     averaged_networks = ("generator", "discriminator")
+    generator_norm = discriminator_norm = "weight"
     initialized: Tensor
 
     def __init__(

@@ -14,7 +14,7 @@ from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.test_error import TestError
 from lit_gans.data import Digits
 from lit_gans.layers.gaussian_noise import GaussianNoise
-from lit_gans.mixins import MinibatchDiscrimination, PacGAN, R1Penalty, Unrolled
+from lit_gans.mixins import HistoricalAveraging, MinibatchDiscrimination, PacGAN, R1Penalty, SpectralNorm, Unrolled
 from lit_gans.models import SemiSupervisedGAN
 from tests.conftest import fit, images, trainer
 
@@ -225,6 +225,20 @@ def test_tricks_without_meaning_are_refused() -> None:
         compose(SemiSupervisedGAN, R1Penalty)(**SMALL, unsupervised=False)
     with pytest.raises(ValueError, match="several samples at once, each of a class of its own: leave it out"):
         compose(SemiSupervisedGAN, PacGAN)(**SMALL)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_a_second_normalization_is_refused(network: str) -> None:
+    chosen = {"spectral_norm_generator": network == "generator", "spectral_norm_discriminator": network != "generator"}
+    with pytest.raises(ValueError, match=f"weight norm would be two normalizations of one network, the {network}"):
+        compose(SemiSupervisedGAN, SpectralNorm)(**SMALL, **chosen)
+
+
+def test_scales_that_nobody_learns_are_held_by_their_history_in_steps_ahead_too() -> None:
+    """They are in the history, and no stand-in has them."""
+    model = compose(SemiSupervisedGAN, HistoricalAveraging, Unrolled)(**SMALL, unrolled_steps=1)
+    fit(model, images(24), 8, max_epochs=1)
+    assert float(model.latest_terms["penalty/discriminator"]) > 0
 
 
 def test_data_it_cannot_learn_from_are_refused() -> None:
