@@ -47,6 +47,7 @@ class TestError(Callback):
         self.every = every
         self.data: Samples | None = None
         self.names: list[str] = []
+        self.count = 0
         self.last: tuple[dict[str, float], int] | None = None
 
     # When
@@ -84,9 +85,7 @@ class TestError(Callback):
         if self.data is not None and self.last and trainer.is_global_zero:
             scores, step = self.last
             told = [f"{wrong:,.0f} wrong{kind}" for wrong, kind in _wrong(scores)]
-            print(
-                f"test: {' and '.join(told)} of {len(self.data):,} images ({scores['test/error']:.2%}), update {step}"
-            )
+            print(f"test: {' and '.join(told)} of {self.count:,} images ({scores['test/error']:.2%}), update {step}")
 
     # What
 
@@ -96,6 +95,7 @@ class TestError(Callback):
             return
         with averaged(trainer, model):
             counts = confusion(model, self.data)
+            self.count = int(counts.sum())
             pictures = {"confusion": confusion_matrix(counts, self.names)}
             if model.unsupervised:
                 pictures["samples_classes"] = model.keyed(partial(classes, model), "test_error")

@@ -216,6 +216,9 @@ class SemiSupervisedGAN(FeatureMatching):
 
     @override
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        wrong = self.predict(batch["image"])[0].argmax(1) != batch["label"]
+        known = batch["label"] >= 0
+        if not known.any():
+            return
+        wrong = self.predict(batch["image"][known])[0].argmax(1) != batch["label"][known]
         self.log("test/error", wrong.float().mean(), on_epoch=True, batch_size=len(wrong))
         self.log("test/wrong", wrong.float().sum(), on_epoch=True, reduce_fx="sum")

@@ -36,7 +36,7 @@ def test_the_scale_learns_or_not(learn: bool) -> None:
     layer(torch.randn(3, 5)).sum().backward()
     scale, direction = (layer.get_parameter(f"parametrizations.weight.original{i}") for i in (0, 1))
     assert (scale.grad is not None) is learn
-    assert direction.grad is not None
+    assert direction.grad.abs().max() > 0.01
     # A direction has no gradient along itself: it can only turn.
     torch.testing.assert_close((direction.grad * direction).sum(1), torch.zeros(4), atol=1e-5, rtol=0)
 

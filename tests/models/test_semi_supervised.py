@@ -284,6 +284,17 @@ def test_unlabelled_digits_help(tmp_path: Path) -> None:
     assert found[True] < found[False] < 0.3
 
 
+def test_unlabelled_test_samples_count_neither_way() -> None:
+    model, data = learner(0), small_digits(0)
+    data.setup("fit")
+    data.test_dataset.labels[100:] = -1
+    told = model.predict(data.test_dataset.values[:100])[0].argmax(1)
+    wrong = int((told != data.test_dataset.labels[:100]).sum())
+    (tested,) = trainer(use_distributed_sampler=False).test(model, datamodule=data, verbose=False)
+    assert tested["test/wrong"] == wrong
+    assert tested["test/error"] == pytest.approx(wrong / 100, abs=1e-6)
+
+
 def test_a_checkpoint_holds_averages_of_both_networks(tmp_path: Path) -> None:
     ema = EMA(half_life=100)
     runner = trainer(max_steps=20, callbacks=[ema], default_root_dir=tmp_path, use_distributed_sampler=False)
