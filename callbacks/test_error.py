@@ -47,7 +47,6 @@ class TestError(Callback):
         self.every = every
         self.data: Samples | None = None
         self.names: list[str] = []
-        self.count = 0
         self.last: tuple[dict[str, float], int] | None = None
 
     # When
@@ -84,8 +83,9 @@ class TestError(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self.data is not None and self.last and trainer.is_global_zero:
             scores, step = self.last
+            known = len(self.data) if self.data.labels is None else int((self.data.labels >= 0).sum())
             told = [f"{wrong:,.0f} wrong{kind}" for wrong, kind in _wrong(scores)]
-            print(f"test: {' and '.join(told)} of {self.count:,} images ({scores['test/error']:.2%}), update {step}")
+            print(f"test: {' and '.join(told)} of {known:,} images ({scores['test/error']:.2%}), update {step}")
 
     # What
 
@@ -95,7 +95,6 @@ class TestError(Callback):
             return
         with averaged(trainer, model):
             counts = confusion(model, self.data)
-            self.count = int(counts.sum())
             pictures = {"confusion": confusion_matrix(counts, self.names)}
             if model.unsupervised:
                 pictures["samples_classes"] = model.keyed(partial(classes, model), "test_error")
