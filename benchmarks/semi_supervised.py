@@ -27,6 +27,7 @@ from lightning.pytorch.callbacks import Callback
 from machine import machine
 from torch import Tensor
 
+from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.test_error import confusion
 from lit_gans.data import MNIST, Digits, FashionMNIST
@@ -42,6 +43,9 @@ PAPER = {
 }
 """Test error in %, ten runs; CIFAR-10's is of the lossless images."""
 
+SAMPLES = 64
+"""Shown of the averaged generator, at every look in the place of those before."""
+
 
 class JPEGsWithTest(JPEGs):
     """CIFAR-10 from two files."""
@@ -51,9 +55,9 @@ class JPEGsWithTest(JPEGs):
         return jpegs(Path(self.root), "train" if train else "test")
 
 
-def data_of(name: str, root: str, labels: int, seed: int) -> ImageDataModule:
+def data_of(name: str, root: str, labels: int, batch: int, seed: int) -> ImageDataModule:
     """The data set, of whose labels so many are told."""
-    shared: dict[str, Any] = {"num_labelled": labels, "batch_size": 100, "seed": seed}
+    shared: dict[str, Any] = {"num_labelled": labels, "batch_size": batch, "seed": seed}
     if name == "digits":
         return Digits(image_size=8, num_test=500, **shared)
     if name == "cifar10":
@@ -63,7 +67,7 @@ def data_of(name: str, root: str, labels: int, seed: int) -> ImageDataModule:
 
 def model_of(name: str, seed: int, *, unsupervised: bool) -> SemiSupervisedGAN:
     """With the settings of its experiment."""
-    adam = {"name": "adam", "lr": 3e-4 if name == "cifar10" else 3e-3, "betas": [0.5, 0.999], "eps": 1e-4}
+    adam = {"name": "adam_root", "lr": 3e-4 if name == "cifar10" else 3e-3, "betas": [0.5, 0.999]}
     options: dict[str, Any] = {"generator_optimizer": adam, "discriminator_optimizer": adam}
     if name == "digits":
         small = {"image_size": 8, "generator_width": 128, "discriminator_width": 256, "latent_dim": 50}
@@ -102,9 +106,11 @@ class Look(Callback):
         raw = wrong(model, data.test_dataset)
         with self.ema.swapped(model):
             averaged = wrong(model, data.test_dataset)
+            samples = model.sample(SAMPLES)
         epochs = trainer.global_step * data.batch_size / len(data.train_dataset)
         row = {"updates": trainer.global_step, "epochs": epochs, "minutes": wall / 60, "cpu_minutes": cpu / 60}
         self.looks.append({**row, "averaged": averaged, "raw": raw})
+        images.save(images.grid(images.to_uint8(samples)), self.path.with_suffix(".png"))
         self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
         print(self.path.stem, {name: round(value, 4) for name, value in self.looks[-1].items()}, flush=True)
         self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -120,7 +126,8 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end, or as long as it may."""
     unsupervised, ema = not arguments.supervised, EMA(half_life=arguments.half_life, ramp_up=0.1)
     kind = "game" if unsupervised else "supervised"
-    facts = {"data": arguments.data, "labels": labels, "seed": seed, "kind": kind, "machine": machine()}
+    facts = {"data": arguments.data, "labels": labels, "seed": seed, "kind": kind}
+    facts |= {"batch": arguments.batch, "precision": arguments.precision, "machine": machine()}
     path = arguments.out / f"{arguments.data}-{labels}-{kind}-seed{seed}.json"
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
@@ -133,7 +140,7 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
         callbacks=[ema, Look(path, arguments.every, facts, ema)],
     )
     model = model_of(arguments.data, seed, unsupervised=unsupervised)
-    trainer.fit(model, datamodule=data_of(arguments.data, arguments.root, labels, seed))
+    trainer.fit(model, datamodule=data_of(arguments.data, arguments.root, labels, arguments.batch, seed))
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -181,6 +188,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--supervised", action="store_true", help="the labels alone")
+    parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--updates", type=int, default=-1)
     parser.add_argument("--minutes", type=float, help="stop each run after so long")
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")

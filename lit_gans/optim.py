@@ -11,8 +11,53 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from typing_extensions import override
 
+
+class AdamRoot(torch.optim.Adam):
+    """Adam with eps under the root: theta <- theta - lr m / sqrt(v + eps), m and v corrected for their bias.
+
+    So it is in the code of Improved Techniques for Training GANs (arXiv 1606.03498). Beside the root stands sqrt(eps):
+    1e-8 here is about 1e-4 there.
+
+    Args:
+        params: what it moves.
+        lr: learning rate.
+        betas: of the averages of the gradients and of their squares, above 0 the second.
+        eps: in the units of a squared gradient.
+        fused: use torch's single-kernel step.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        *,
+        fused: bool | None = None,
+    ) -> None:
+        if eps < 0 or betas[1] <= 0:
+            raise ValueError(f"eps must be at least 0 and the second of betas above 0, got {eps} and {betas}.")
+        super().__init__(params, lr, betas, eps=0.0, fused=fused)
+        for group in self.param_groups:
+            group["eps_under_root"] = eps
+
+    @override
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        # The average of g^2 + eps, corrected for its bias, is v + eps: each average is given the new share of eps.
+        for group in self.param_groups:
+            squares: list[Tensor] = []
+            self._init_group(group, [], [], [], squares, [], [])  # type: ignore[no-untyped-call]
+            if squares:
+                beta = group["betas"][1]
+                torch._foreach_add_(squares, group["eps_under_root"] * (1 - beta) / beta)
+        loss: float | None = super().step(closure)
+        return loss
+
+
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
+    "adam_root": AdamRoot,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.functional import pad
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adam_root", "adamw", "sgd")
 """The names of those that can be differentiated."""
 
 Objective = Callable[[Tensor, Mapping[str, Tensor]], Tensor]
@@ -51,6 +51,8 @@ def _lying(tensor: Tensor) -> Tensor:
 class Adam:
     """torch.optim.Adam, and AdamW if ``decoupled_weight_decay`` (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1).
 
+    And :class:`lit_gans.optim.AdamRoot`, with its ``eps_under_root`` in place of ``eps``.
+
     Attributes:
         mean: of the gradients so far, ``(P,)``.
         square: of the squared gradients so far, ``(P,)``.
@@ -65,6 +67,7 @@ class Adam:
     eps: float
     weight_decay: float
     decoupled_weight_decay: bool
+    eps_under_root: float
 
     @classmethod
     def read(cls, group: Mapping[str, Any], states: Sequence[Mapping[str, Any]], zeros: Tensor) -> Self:
@@ -76,6 +79,7 @@ class Adam:
             square=flatten(state["exp_avg_sq"] for state in states) if started else zeros,
             steps=int(states[0]["step"]) if started else 0,
             **{name: group[name] for name in names},
+            eps_under_root=group.get("eps_under_root", 0.0),
         )
 
     def step(self, parameters: Tensor, gradient: Tensor) -> tuple[Tensor, Self]:
@@ -86,7 +90,8 @@ class Adam:
             gradient = gradient + self.weight_decay * parameters
         first, second = self.betas
         mean = torch.lerp(self.mean, gradient, 1 - first)
-        square = torch.addcmul(second * self.square, gradient, gradient, value=1 - second)
+        before = second * self.square + (1 - second) * self.eps_under_root
+        square = torch.addcmul(before, gradient, gradient, value=1 - second)
         # Where no gradient ever came the root's slope is infinite; below the bound it is 0. eps hides the difference.
         root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
         steps = self.steps + 1

@@ -1,11 +1,12 @@
 """Optimizers and learning-rate schedules made from plain dictionaries."""
 
+import copy
 from math import cos, pi
 
 import pytest
 import torch
 
-from lit_gans.optim import OPTIMIZERS, SCHEDULES, build_optimizer, build_schedule
+from lit_gans.optim import OPTIMIZERS, SCHEDULES, AdamRoot, build_optimizer, build_schedule
 
 
 def parameter():
@@ -19,6 +20,7 @@ def parameter():
     ("name", "expected"),
     [
         ("adam", torch.optim.Adam),
+        ("adam_root", AdamRoot),
         ("adamw", torch.optim.AdamW),
         ("rmsprop", torch.optim.RMSprop),
         ("sgd", torch.optim.SGD),
@@ -32,7 +34,7 @@ def test_optimizer_by_name(name, expected, fused):
     assert [group["lr"] for group in optimizer.param_groups] == [0.25]
     assert optimizer.param_groups[0]["params"][0] is moved
     assert bool(optimizer.param_groups[0].get("fused")) == (fused and name != "rmsprop")
-    assert set(OPTIMIZERS) == {"adam", "adamw", "rmsprop", "sgd"}
+    assert set(OPTIMIZERS) == {"adam", "adam_root", "adamw", "rmsprop", "sgd"}
 
 
 @pytest.mark.parametrize("betas", [[0.5, 0.9], (0.5, 0.9)])
@@ -60,6 +62,35 @@ def test_adam_steps_as_the_paper(fused):
     assert moved.tolist() == pytest.approx([weight] * 3, rel=1e-6)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_adam_root_has_its_eps_under_the_root(fused):
+    """Three steps by hand, the first without a gradient for one of two parameters, resumed before the third."""
+    weights, m, v, t = [1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0, 0]
+    options = {"name": "adam_root", "lr": 0.1, "betas": [0.5, 0.9], "eps": 0.3}
+    moved = [torch.ones(3, dtype=torch.double, requires_grad=True) for _ in weights]
+    optimizer = build_optimizer(options, moved, fused=fused)
+    for gradients in ([2.0, None], [-0.5, 0.0], [0.1, 0.4]):
+        if gradients[1] == 0.4:
+            state = copy.deepcopy(optimizer.state_dict())
+            optimizer = build_optimizer({**options, "eps": 7.0}, moved, fused=fused)
+            optimizer.load_state_dict(state)
+        for i, gradient in enumerate(gradients):
+            moved[i].grad = None
+            if gradient is not None:
+                moved[i].grad = torch.full((3,), gradient, dtype=torch.double)
+                t[i] += 1
+                m[i], v[i] = 0.5 * m[i] + 0.5 * gradient, 0.9 * v[i] + 0.1 * gradient**2
+                weights[i] -= 0.1 * (m[i] / (1 - 0.5 ** t[i])) / (v[i] / (1 - 0.9 ** t[i]) + 0.3) ** 0.5
+        optimizer.step()
+        assert [one.tolist() for one in moved] == [pytest.approx([weight] * 3, rel=1e-6) for weight in weights]
+
+
+@pytest.mark.parametrize("options", [{"eps": -1e-8}, {"betas": [0.5, 0.0]}, {"weight_decay": 0.1}])
+def test_what_adam_root_does_not_take(options):
+    with pytest.raises(ValueError, match=r"eps must be at least 0|no option 'weight_decay'"):
+        build_optimizer({"name": "adam_root", **options}, [parameter()])
+
+
 @pytest.mark.parametrize("own", [{"foreach": True}, {"differentiable": True}, {"fused": False}])
 def test_an_implementation_asked_for_is_not_overruled(own):
     group = build_optimizer({"name": "adam", "lr": 0.1, **own}, [parameter()], fused=True).param_groups[0]
@@ -68,12 +99,14 @@ def test_an_implementation_asked_for_is_not_overruled(own):
 
 
 def test_misspelt_optimizer():
-    with pytest.raises(ValueError, match=r"no optimizer called 'adma'\. Did you mean 'adam'\? Possible: adam, adamw,"):
+    with pytest.raises(
+        ValueError, match=r"no optimizer called 'adma'\. Did you mean 'adam'\? Possible: adam, adam_root,"
+    ):
         build_optimizer({"name": "adma"}, [parameter()])
 
 
 def test_optimizer_without_a_name():
-    with pytest.raises(ValueError, match=r"no optimizer called None\. Possible: adam, adamw, rmsprop, sgd"):
+    with pytest.raises(ValueError, match=r"no optimizer called None\. Possible: adam, adam_root, adamw, rmsprop, sgd"):
         build_optimizer({"lr": 1e-3}, [parameter()])
 
 

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lit_gans import unrolling
+from lit_gans.optim import AdamRoot
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": lambda p, **more: torch.optim.Adam(p, lr=1e-2, betas=(0.5, 0.99), **more),
     "adam, fused": lambda p, **more: torch.optim.Adam(p, lr=1e-2, betas=(0.5, 0.99), fused=True, **more),
     "adam, decay": lambda p, **more: torch.optim.Adam(p, lr=1e-2, betas=(0.9, 0.9), weight_decay=0.3, eps=1e-3, **more),
+    "adam_root": lambda p: AdamRoot(p, lr=1e-2, betas=(0.5, 0.99), eps=1e-3),
     "adamw": lambda p, **more: torch.optim.AdamW(p, lr=1e-2, weight_decay=0.3, **more),
     "sgd": lambda p, **more: torch.optim.SGD(p, lr=0.1, **more),
     "momentum": lambda p, **more: torch.optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.2, weight_decay=0.1, **more),

@@ -16,4 +16,4 @@ class GaussianNoise(nn.Module):
         self.sigma = sigma
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.sigma * torch.randn_like(x) if self.training else x
+        return torch.add(x, torch.randn_like(x), alpha=self.sigma) if self.training else x

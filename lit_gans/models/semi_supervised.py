@@ -21,8 +21,7 @@ from lit_gans.mixins import FeatureMatching
 from lit_gans.networks.semi_supervised import NETWORKS
 from lit_gans.sampler import AT_ONCE
 
-ADAM = {"name": "adam", "lr": 3e-3, "betas": [0.5, 0.999], "eps": 1e-4}
-"""The authors' own Adam has its 1e-8 under the root."""
+ADAM = {"name": "adam_root", "lr": 3e-3, "betas": [0.5, 0.999], "eps": 1e-8}
 
 
 class SemiSupervisedGAN(FeatureMatching):
