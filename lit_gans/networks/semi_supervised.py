@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import prod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from lit_gans.layers.gaussian_noise import GaussianNoise
@@ -25,6 +26,11 @@ def without_gain(norm: nn.BatchNorm1d | nn.BatchNorm2d) -> nn.Module:
     """The batch norm with biases alone."""
     norm.weight.requires_grad_(False)
     return norm
+
+
+def wide(x: Tensor) -> Tensor:
+    """At least float32: half a float takes the pixel of a logit of 6 for 1, and 1 has no gradient."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 class MLPGenerator(nn.Module):
@@ -49,7 +55,7 @@ class MLPGenerator(nn.Module):
         self.output = weight_norm(nn.Linear(width, prod(shape)), std=glorot, learn_scale=True)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        pixels: Tensor = self.output(self.hidden(latent)).sigmoid()
+        pixels = wide(self.output(self.hidden(latent))).sigmoid()
         return (2 * pixels - 1).view(-1, *self.shape)
 
 
@@ -105,8 +111,7 @@ class CNNGenerator(nn.Module):
                 nn.init.normal_(layer.weight, 0.0, CNN_STD)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        images: Tensor = self.output(self.hidden(latent)).tanh()
-        return images
+        return wide(self.output(self.hidden(latent))).tanh()
 
 
 class CNNDiscriminator(nn.Module):

@@ -108,6 +108,19 @@ def test_rounds_equal_a_plain_loop_of_the_paper(network: str, size: int) -> None
     assert not torch.equal(weights(generator), weights(made(network=network, **widths).double().generator))
 
 
+@pytest.mark.parametrize(("network", "logit"), [("mlp", 9.0), ("cnn", 5.0)])
+def test_bright_pixels_have_a_gradient_in_half_precision(network: str, logit: float) -> None:
+    """Rounded to 1 before its derivative is taken, a pixel is dead, and the generator with it."""
+    model = made(network=network)
+    bias = model.generator.get_parameter("output.bias")
+    with torch.no_grad():
+        bias.fill_(logit)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.generator(model.sample_latent(4)).sum().backward()
+    assert bias.grad is not None
+    assert bool((bias.grad > 0).all())
+
+
 @pytest.mark.parametrize("name", ["image", "labelled_image", "labelled_label", "other_image"])
 def test_each_part_of_a_batch_is_felt(name: str) -> None:
     """The generator alone sees the other images; without the game, only what is labelled is seen."""
