@@ -5,16 +5,19 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn.functional import pad
 
 GAP, WHITE = 2, 255
 MIN_WIDTH = 512
 MAX_FRAMES, MAX_GIF_WIDTH = 100, 768
+CAPTION_WIDTH, LINE_HEIGHT, LINES, LONGEST = 128, 12, 4, 400
+"""Of captions: pixels that one has at least, of a line, lines at most, characters that are looked at."""
 Frame = tuple[float, float, float, float]
 """Left, right, bottom, top."""
 MOST_NUMBERS = 30
@@ -36,12 +39,13 @@ def columns_for(n: int) -> int:
     return math.ceil(math.sqrt(n))
 
 
-def grid(images: Tensor, columns: int | None = None) -> Image.Image:
+def grid(images: Tensor, columns: int | None = None, captions: Sequence[str] = ()) -> Image.Image:
     """The images row by row, small ones enlarged by a whole factor so that every pixel stays a sharp square.
 
     Args:
         images: ``(N, C, H, W)`` with C = 1 or 3, uint8 or floats in [-1, 1].
         columns: images in a row; a square grid if not given.
+        captions: what is written under each image, cut after a few lines; none if empty.
 
     Returns:
         A grey or RGB picture, at least 512 pixels wide where a full row has so many images and pixels to enlarge.
@@ -54,14 +58,40 @@ def grid(images: Tensor, columns: int | None = None) -> Image.Image:
     images = (to_uint8(images) if images.is_floating_point() else images).detach().cpu()
     columns = columns or columns_for(len(images))
     rows = -(-len(images) // columns)
-    factor = max(1, -(-MIN_WIDTH // (columns * images.shape[3])))
+    least = max(MIN_WIDTH, columns * CAPTION_WIDTH) if captions else MIN_WIDTH
+    factor = max(1, -(-least // (columns * images.shape[3])))
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    height, width = tiles.shape[2] + GAP, tiles.shape[3] + GAP
+    texts = [wrapped(caption, tiles.shape[3]) for caption in captions]
+    band = LINE_HEIGHT * max((text.count("\n") + 1 for text in texts), default=0)
+    height, width = tiles.shape[2] + GAP + band, tiles.shape[3] + GAP
     sheet = torch.full((images.shape[1], rows * height + GAP, columns * width + GAP), WHITE, dtype=torch.uint8)
     for index, tile in enumerate(tiles):
         top, left = GAP + index // columns * height, GAP + index % columns * width
-        sheet[:, top : top + height - GAP, left : left + width - GAP] = tile
-    return Image.fromarray((sheet[0] if len(sheet) == 1 else sheet.permute(1, 2, 0)).contiguous().numpy())
+        sheet[:, top : top + height - GAP - band, left : left + width - GAP] = tile
+    picture = Image.fromarray((sheet[0] if len(sheet) == 1 else sheet.permute(1, 2, 0)).contiguous().numpy())
+    draw = ImageDraw.Draw(picture)
+    for index, text in enumerate(texts):
+        for line, words in enumerate(text.split("\n")):
+            place = GAP + index % columns * width, (index // columns + 1) * height - band + line * LINE_HEIGHT
+            draw.text(place, words, fill=0, font=_font())
+    return picture
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(LINE_HEIGHT - 2)
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text in lines of at most so many pixels, where a word is not longer, cut after :data:`LINES`."""
+    lines = [""]
+    for word in text[:LONGEST].split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _font().getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines if len(lines) <= LINES else [*lines[: LINES - 1], f"{lines[LINES - 1]} …"])
 
 
 def plane(fake: Tensor | None, real: Tensor | None = None, centres: Tensor | None = None) -> Image.Image:

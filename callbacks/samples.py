@@ -16,6 +16,7 @@ from lit_gans import Sampler
 from lit_gans.callbacks.ema import averaged, find_ema
 from lit_gans.callbacks.images import animate, columns_for, grid, plane, save
 from lit_gans.data.points import PointDataModule
+from lit_gans.texts import FromTexts
 
 MAX_CLASS_COLUMNS = 16
 STATE = ("drawn", "columns", "latent", "condition")
@@ -26,9 +27,10 @@ class SampleGrid(Callback):
 
     Writes ``samples/step_000123.png`` under the run's folder, from the average where the trainer has an
     :class:`~lit_gans.callbacks.ema.EMA` and then from the raw weights as ``samples/raw/step_000123.png``; other
-    views of the same samples, such as LAPGAN's coarser levels, in folders of their names; besides,
-    ``reals.png`` once and ``progress.gif`` now and then and at the end. A class-conditional model's grid has a class in
-    each column. Points in the plane, or on a line, are shown as a density beside a scatter plot over the real ones.
+    views of the same samples, such as LAPGAN's coarser levels, in folders of their names; besides, ``reals.png`` once
+    and ``progress.gif`` now and then and at the end. A class-conditional model's grid has a class in each column; under
+    an image of a text stands the text. Points in the plane, or on a line, are shown as a density beside a scatter plot
+    over the real ones.
     Every logger that takes pictures gets the same ones, as ``samples``, ``samples_raw`` and ``reals``. A resumed run
     goes on with the same latent and conditions.
 
@@ -121,7 +123,10 @@ class SampleGrid(Callback):
         n, latent, condition = len(self.latent), self.latent, self.condition
         # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
         samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition, **more), "samples", "noise")
-        return plane(samples, reals, self.centres) if samples.dim() == 2 else grid(samples, self.columns)
+        if samples.dim() == 2:
+            return plane(samples, reals, self.centres)
+        captions = model.captions_of(condition) if isinstance(model, FromTexts) and condition is not None else []
+        return grid(samples, self.columns, captions)
 
     def _reals(self, trainer: Trainer, model: Sampler) -> Tensor | None:
         """Real samples, the same each time; None where the data set is not known."""

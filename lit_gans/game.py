@@ -35,6 +35,7 @@ class Player:
         schedule: options of :func:`lit_gans.optim.build_schedule`.
         turns: turns in a round. A round has as many batches as its busiest player has turns; whoever has fewer plays
             on the last ones. The last player's turns are what ``trainer.global_step`` counts.
+        updates: rounds that it plays, which its schedule may need to know; None for the whole run.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Player:
     optimizer: Mapping[str, Any]
     schedule: Mapping[str, Any]
     turns: int = 1
+    updates: int | None = None
 
 
 class BuiltAfterInit(type):
@@ -118,12 +120,17 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         self.latest_terms |= self.play_batch(self.prepare(batch), counts=True)
         if self.global_step == before:
             return
-        for config in self.trainer.lr_scheduler_configs:
-            config.scheduler.step()  # type: ignore[call-arg]
+        for schedule in self.schedules():
+            schedule.step()
         if self.global_step % self.log_every == 0:
             terms = self.latest_terms.items()
             means = {name: self.trainer.strategy.reduce(term, reduce_op="mean") for name, term in terms}
             self.publish({**{name: float(mean) for name, mean in means.items()}, "images_seen": self.images_seen})
+
+    def schedules(self) -> list[Any]:
+        """The learning-rate schedules of those who played in this round."""
+        configs = self.trainer.lr_scheduler_configs[self.first_optimizer :][: len(self.game)]
+        return [config.scheduler for config in configs]
 
     def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
         """The turns on this batch, and the objectives' detached terms; the last player's ``counts`` as an update."""
@@ -250,13 +257,9 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         self.log_every = int(self.trainer.log_every_n_steps)  # type: ignore[attr-defined]
         self.game = list(self.players())
         self.round_length = max(player.turns for player in self.game)
-        networks = [network for player in self.game for network in player.networks]
-        self.moved = [
-            [parameter for network in player.networks for parameter in network.parameters() if parameter.requires_grad]
-            for player in self.game
-        ]
+        self.moved = [[p for net in one.networks for p in net.parameters() if p.requires_grad] for one in self.game]
         self.norms = [norm for norm in self.modules() if isinstance(norm, _NormBase) and norm.track_running_stats]
-        for network in networks:
+        for network in (network for player in self.game for network in player.networks):
             if self.compiled:  # which of channels_last foretells wrong strides on a GPU (pytorch issue 171622)
                 network.compile()
             else:
@@ -266,12 +269,10 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[Any]]:
         # A fused optimizer unscales inside its step, too late for `gradient_clip` under 16-mixed.
         fused = self.trainer.precision != "16-mixed"
-        pairs = list(zip(self.game, self.moved, strict=True))
-        optimizers = [build_optimizer(player.optimizer, moved, fused=fused) for player, moved in pairs]
-        schedules = [
-            build_schedule(player.schedule, optimizer, self.trainer.max_steps)
-            for player, optimizer in zip(self.game, optimizers, strict=True)
-        ]
+        optimizers, schedules = [], []
+        for player, moved in zip(self.game, self.moved, strict=True):
+            optimizers.append(build_optimizer(player.optimizer, moved, fused=fused))
+            schedules.append(build_schedule(player.schedule, optimizers[-1], player.updates or self.trainer.max_steps))
         return optimizers, schedules
 
     @override

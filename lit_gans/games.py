@@ -73,6 +73,10 @@ class Games(Sampler):
         """The names of the games that are played; the others stay as they are."""
         return self.names
 
+    def playing(self) -> tuple[str, ...]:
+        """The names of the games that are played on the next batch."""
+        return self.trained()
+
     def game_batch(self, name: str, batch: Batch) -> Batch:
         """What of a prepared batch one game sees."""
         raise NotImplementedError(f"{type(self).__name__} must define game_batch.")
@@ -108,14 +112,19 @@ class Games(Sampler):
     @override
     def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
         terms: dict[str, Tensor] = {}
-        for name in self.trained():
+        self.played = self.playing()
+        for name in self.played:
             with torch.no_grad():
                 own = self.game_batch(name, batch)
-            found = self.named(name).play_batch(own, counts=counts and name == self.trained()[-1])
+            found = self.named(name).play_batch(own, counts=counts and name == self.played[-1])
             terms |= {f"{name}/{term}": value for term, value in found.items()}
         self.batches_seen += 1
-        self.images_seen = self.named(self.trained()[-1]).images_seen
+        self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
         return terms
+
+    @override
+    def schedules(self) -> list[Any]:
+        return [schedule for name in self.played for schedule in self.named(name).schedules()]
 
     # Lightning
 

@@ -3,8 +3,8 @@
 ``real_logits`` are D(x) on real samples and ``fake_logits`` D(G(z)) on generated ones, float tensors of any equal
 shape, usually ``(N,)``. Nothing here applies a sigmoid first: every logarithm is a softplus, finite at any logit.
 A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``. What the generator may
-look at instead comes after: the highest logits, and the distance of the discriminator's mean features. Last, the game
-of a discriminator that tells classes, too.
+look at instead comes after: the highest logits, and the distance of the discriminator's mean features. Then the game
+of a discriminator that tells classes, too, and what comes with conditions that are texts.
 """
 
 from torch import Tensor, bfloat16, float16
@@ -17,7 +17,12 @@ def _cross_entropy(logits: Tensor, target: float) -> Tensor:
 
 
 def gan_discriminator_loss(
-    real_logits: Tensor, fake_logits: Tensor, real_target: float = 1.0, fake_target: float = 0.0
+    real_logits: Tensor,
+    fake_logits: Tensor,
+    real_target: float = 1.0,
+    fake_target: float = 0.0,
+    *,
+    fake_weight: float = 1.0,
 ) -> Tensor:
     """-E log s(D(x)) - E log(1 - s(D(G(z)))) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1), a sum of two means.
 
@@ -26,8 +31,9 @@ def gan_discriminator_loss(
         fake_logits: ``(N,)``.
         real_target: the label of real samples, in [0, 1]; 0.9 is one-sided smoothing.
         fake_target: the label of generated samples, in [0, 1].
+        fake_weight: of the second mean, where others stand beside it.
     """
-    return _cross_entropy(real_logits, real_target) + _cross_entropy(fake_logits, fake_target)
+    return _cross_entropy(real_logits, real_target) + fake_weight * _cross_entropy(fake_logits, fake_target)
 
 
 def minimax_generator_loss(fake_logits: Tensor) -> Tensor:
@@ -178,3 +184,27 @@ def classification(class_logits: Tensor, labels: Tensor) -> Tensor:
     """
     total = cross_entropy(class_logits, labels, ignore_index=-1, reduction="sum")
     return total / (labels >= 0).sum().clamp_min(1)
+
+
+def wrong_pairs(logits: Tensor, target: float = 0.0) -> Tensor:
+    """-E log(1 - s(D(x, t))), over images and conditions that do not belong together; 0 if there are none.
+
+    Reed et al. (ICML 2016, arXiv 1605.05396, section 4.2): a discriminator that sees them knows of a condition.
+
+    Args:
+        logits: ``(N,)``.
+        target: their label, as that of generated samples.
+    """
+    return _cross_entropy(logits, target) if len(logits) else logits.sum()
+
+
+def gaussian_kl(mean: Tensor, log_std: Tensor) -> Tensor:
+    """KL(N(mu, sigma^2) || N(0, 1)) = -s + (e^(2s) + mu^2 - 1) / 2, the mean over samples and dimensions.
+
+    As in the code of StackGAN (arXiv 1612.03242, eq. 2): of the sum over D dimensions, which the paper writes, 1 / D.
+
+    Args:
+        mean: mu, ``(N, D)``.
+        log_std: s, log sigma, ``(N, D)``.
+    """
+    return ((2 * log_std).exp() + mean.square() - 1).mean() / 2 - log_std.mean()

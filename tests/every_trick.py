@@ -1,6 +1,7 @@
 """Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
 
-LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another.
+LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another; StackGAN
+is stopped in either stage.
 
 usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
 """
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from lit_gans import Sampler, compose
 from lit_gans.data import Digits
-from lit_gans.models import DCGAN, LAPGAN, SemiSupervisedGAN
+from lit_gans.models import DCGAN, LAPGAN, SemiSupervisedGAN, StackGAN
 from tests.conftest import TINY, trainer
 from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, SMALL, TRICKS, WITH, options_of, trick_classes
 from tests.resume import differences
 
 BATCHES, STOP, BATCH = 6, 3, 16
 PYRAMID = ("historical_averaging", "checkpoint_replay")
-NAMES = (*TRICKS, "lapgan", "semi_supervised")
+STAGES = {"stackgan in stage 1": [4, 2], "stackgan in stage 2": [2, 4]}
+NAMES = (*TRICKS, "lapgan", "semi_supervised", *STAGES)
 
 
 class Save(Callback):
@@ -46,6 +48,8 @@ def made(name: str) -> Sampler:
         return compose(LAPGAN, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL["lapgan"], **own)
     if name == "semi_supervised":
         return SemiSupervisedGAN(**SMALL[name])
+    if name in STAGES:
+        return StackGAN(**{**SMALL["stackgan"], "stage_steps": STAGES[name]})
     options = options_of(name)
     for key in options:
         options |= WITH.get(key, {})

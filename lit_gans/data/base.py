@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from typing_extensions import override
 
+from lit_gans.data.captions import Captions, told
 from lit_gans.data.labels import few_labels
 from lit_gans.data.layout import listed
 from lit_gans.data.order import ExactOrder, LabelledOrder, ResumableLoader, keyed_generator
@@ -106,6 +108,15 @@ class DataModule(lightning.LightningDataModule, ABC):
             # A new model begins at the beginning; one that trained before goes on; a checkpoint, loaded next, decides.
             self.batches_seen = getattr(self.trainer.lightning_module, "batches_seen", 0)
 
+    def read_captions(self, embeddings_of: Callable[[Samples], Tensor]) -> None:
+        """Gives the training set the embeddings that a model makes of its captions, or of the names of its classes."""
+        samples = self.train_dataset
+        if samples.captions is None and samples.labels is not None and self.class_names:
+            names = [*self.class_names, "unlabelled"]  # the last is what -1 points at
+            samples.captions = Captions([[names[label]] for label in samples.labels.tolist()], samples.labels)
+        if samples.captions is not None:
+            samples.embeddings = embeddings_of(samples)
+
     @property
     def place(self) -> tuple[int, int]:
         """This process's rank, and how many there are."""
@@ -193,8 +204,21 @@ class DataModule(lightning.LightningDataModule, ABC):
         return batch
 
     def augment(self, batch: Batch) -> Batch:
-        """The batch with what training draws for it, on the device, keyed by ``batches_seen``."""
-        return batch
+        """The batch with what training draws for it, on the device, keyed by ``batches_seen``.
+
+        Of the captions of an image some are drawn, whose mean is ``text`` ``(N, E)``.
+        """
+        if "texts" not in batch:
+            return batch
+        texts = batch["texts"]
+        rest = {name: values for name, values in batch.items() if name != "texts"}
+        return {**rest, "text": told(texts, self.draw("captions", *texts.shape[:2]))}
+
+    def draw(self, name: str, *shape: int) -> Tensor:
+        """Numbers from U(0, 1) for this device's part of a batch: drawn for all together, however many share it."""
+        rank, world_size = self.place
+        generator = keyed_generator(self.seed, name, self.batches_seen)
+        return torch.rand(world_size, *shape, generator=generator)[rank]
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -264,15 +288,12 @@ class ImageDataModule(DataModule):
 
     @override
     def augment(self, batch: Batch) -> Batch:
+        batch = super().augment(batch)
         if not self.flip:
             return batch
-        rank, world_size = self.place
-        # Drawn for all devices together, so that a batch is the same however many share it.
-        generator = keyed_generator(self.seed, "flip", self.batches_seen)
         turned = dict(batch)
         for name in (name for name in batch if name.endswith("image")):
             image = batch[name]
-            drawn = torch.rand(world_size, len(image), generator=generator)[rank] < 0.5
-            flipped = drawn.to(image.device)[:, None, None, None]
+            flipped = (self.draw(f"flip {name}", len(image)) < 0.5).to(image.device)[:, None, None, None]
             turned[name] = torch.where(flipped, image.flip(-1), image)
         return turned

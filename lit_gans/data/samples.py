@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from typing_extensions import override
 
+from lit_gans.data.captions import Captions
 from lit_gans.data.pixels import fit
 
 Batch = dict[str, Tensor]
@@ -23,7 +24,15 @@ class Samples(Dataset[Batch], ABC):
 
     Args:
         labels: ``(N,)`` int64, -1 for unlabelled; None for none.
+
+    Attributes:
+        captions: of the images; None where there are none.
+        embeddings: ``(captions.texts, E)``, what a model is told of them; samples then have ``texts`` ``(K, E)``, those
+            of all their captions, and ``kind``, the number of those that fit them.
     """
+
+    captions: Captions | None = None
+    embeddings: Tensor | None = None
 
     def __init__(self, labels: Tensor | None) -> None:
         self.labels = labels
@@ -48,7 +57,12 @@ class Samples(Dataset[Batch], ABC):
         """A whole batch; what a loader asks for."""
         where = torch.from_numpy(np.asarray(indices, dtype=np.int64))  # a fifth of the time of torch.tensor
         batch = {"image": self.images(where)}
-        return batch if self.labels is None else {**batch, "label": self.labels.index_select(0, where)}
+        if self.labels is not None:
+            batch["label"] = self.labels.index_select(0, where)
+        if self.captions is not None and self.embeddings is not None:
+            batch["texts"] = self.embeddings[self.captions.numbers.index_select(0, where)]
+            batch["kind"] = self.captions.kinds.index_select(0, where)
+        return batch
 
 
 class InMemory(Samples):

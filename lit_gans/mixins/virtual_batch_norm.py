@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from typing_extensions import override
 
+from lit_gans.conditions import check_unconditional
 from lit_gans.gan import GAN
 from lit_gans.layers import virtual_batch_norm as layers
 
@@ -52,3 +53,5 @@ class VirtualBatchNorm(GAN):
                 "virtual_batch_norm takes the place of the generator's batch norm, and this model's generator has "
                 "none: use model=dcgan, or leave it out."
             )
+        if not getattr(self, "num_classes", 0):
+            check_unconditional(self, "virtual_batch_norm has its reference batch before there are data for it")

@@ -9,6 +9,7 @@ from lit_gans.models.r3gan import R3GAN
 from lit_gans.models.rsgan import RSGAN
 from lit_gans.models.semi_supervised import SemiSupervisedGAN
 from lit_gans.models.sngan import SNGAN
+from lit_gans.models.stackgan import StackGAN
 from lit_gans.models.unrolled import UnrolledGAN
 from lit_gans.models.wgan import WGAN
 from lit_gans.models.wgan_gp import WGANGP
@@ -25,5 +26,6 @@ __all__ = [
     "WGAN",
     "WGANGP",
     "SemiSupervisedGAN",
+    "StackGAN",
     "UnrolledGAN",
 ]

@@ -9,7 +9,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lit_gans.callbacks.images import animate, aside, columns_for, grid, heat, plane, save, to_uint8
+from lit_gans.callbacks.images import (
+    GAP,
+    LINE_HEIGHT,
+    LINES,
+    _font,
+    animate,
+    aside,
+    columns_for,
+    grid,
+    heat,
+    plane,
+    save,
+    to_uint8,
+    wrapped,
+)
 
 
 def pixels(picture: Image.Image) -> Tensor:
@@ -181,3 +195,36 @@ def test_large_and_coloured_pictures_become_a_small_film_that_looks_the_same(tmp
         gif.seek(1)
         shown, wanted = pixels(gif.convert("RGB")).float(), pixels(last.resize(gif.size, Image.Resampling.BOX)).float()
     assert 0 < float((shown - wanted).abs().mean()) < 12
+
+
+# Captions
+
+
+def test_a_caption_stands_under_its_image_and_nowhere_else() -> None:
+    images = torch.ones(3, 3, 8, 8)
+    bare, told = (pixels(grid(images, 2, captions)) for captions in ([], ["", "red", ""]))
+    side = (told.shape[2] - 3 * GAP) // 2
+    assert bare.shape[2] == told.shape[2]
+    assert told.shape[1] - bare.shape[1] == 2 * LINE_HEIGHT  # a line under each of two rows
+    rows, columns = (told.amin(0) < 128).nonzero().unbind(1)
+    assert len(rows) > 10
+    assert int(rows.min()) >= GAP + side
+    assert int(rows.max()) < 2 * GAP + side + LINE_HEIGHT
+    assert int(columns.min()) >= 2 * GAP + side
+
+
+def test_long_captions_are_wrapped_and_cut() -> None:
+    text = "a small red circle at the top left of a large blue background " * 200
+    lines = wrapped(text, 128).split("\n")
+    assert len(lines) == LINES
+    assert lines[-1].endswith("…")
+    assert all(0 < _font().getlength(line) <= 128 for line in lines[:-1])
+    assert " ".join(lines).startswith("a small red circle at the top left of a large")
+    assert wrapped("one", 128) == "one"
+    assert wrapped("", 128) == ""
+    assert "\n" not in wrapped("w" * 1000, 128)  # a word that fits nowhere is left as it is
+
+
+@pytest.mark.parametrize("text", ["ein roter Kreis", "赤い丸", "دائرة حمراء", "🔴", "a\nb\tc"])
+def test_captions_in_any_script_are_drawn(text: str) -> None:
+    assert grid(torch.zeros(1, 1, 8, 8), 1, [text]).size[1] > grid(torch.zeros(1, 1, 8, 8), 1).size[1]

@@ -25,11 +25,17 @@ SEMI_SUPERVISED = {
     **{"image_size": 16, "image_channels": 1, "latent_dim": 4},
     **{"generator_width": 8, "discriminator_width": 16},
 }
+STACKGAN = {
+    **SEMI_SUPERVISED,
+    **{"c_dim": 4, "residual_blocks": 1, "stage_steps": [2, 2], "network": "simple"},
+    "text_encoder": {"name": "bag_of_words", "dim": 8},
+}
 SMALL: dict[str, dict[str, Any]] = {
     "mlp_gan": MLP,
     "unrolled": {**MLP, "unrolled_steps": 2},
     "lapgan": LAPGAN,
     "semi_supervised": SEMI_SUPERVISED,
+    "stackgan": STACKGAN,
 }
 NO_BATCH_NORM = {"discriminator_norm": "none"}
 BASE: dict[str, dict[str, Any]] = {"joint_batch": {"discriminator_norm": "batch"}}

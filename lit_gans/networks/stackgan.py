@@ -1,0 +1,250 @@
+"""The networks of StackGAN (Zhang et al., ICCV 2017, arXiv 1612.03242), in the two forms of the authors' code.
+
+``simple`` is convolutions alone; ``default``, which the paper's results are of, has residual blocks and enlarges by the
+nearest pixel. What conditions Stage-I is an embedding of a text ``(N, E)``; what conditions Stage-II is the small image
+and the embedding, joined by :func:`join`. The embedding stands last in both: all that a discriminator looks at.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
+from lit_gans.networks.dcgan import initialize
+from lit_gans.networks.normalization import normalization
+
+KINDS = ("simple", "default")
+LEAST = 4
+"""Pixels of the smallest map."""
+
+
+def join(coarse: Tensor, text: Tensor) -> Tensor:
+    """What conditions Stage-II, as one tensor ``(N, C * size^2 + E)``."""
+    return torch.cat([coarse.flatten(1), text], 1)
+
+
+def halvings(size: int) -> int:
+    """How often the side of an image is halved down to 4 pixels.
+
+    Raises:
+        ValueError: if it cannot be.
+    """
+    steps = size.bit_length() - LEAST.bit_length()
+    if steps < 1 or size != LEAST << steps:
+        raise ValueError(f"StackGAN's images have 8, 16, 32, 64, 128 … pixels, not {size}.")
+    return steps
+
+
+def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
+    """Refuses sizes and options of a StackGAN that there are no networks for.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    coarse, fine = map(halvings, sizes)
+    if coarse >= fine:
+        raise ValueError(f"Stage-I's images must be smaller than Stage-II's {sizes[1]} pixels, got {sizes[0]}.")
+    if options["network"] not in KINDS:
+        raise ValueError(f"network must be {' or '.join(KINDS)}, got {options['network']!r}.")
+    for name in ("generator_width", "discriminator_width", "latent_dim", "c_dim"):
+        if options[name] < 1:
+            raise ValueError(f"{name} must be at least 1, got {options[name]}.")
+    if not 0 <= options["wrong_weight"] <= 1:
+        raise ValueError(f"wrong_weight must be in [0, 1], got {options['wrong_weight']}.")
+    for name in ("residual_blocks", "kl_weight"):
+        if options[name] < 0:
+            raise ValueError(f"{name} must be at least 0, got {options[name]}.")
+
+
+def convolution(before: int, after: int, size: int, norm: str, *activation: nn.Module, stride: int = 1) -> nn.Module:
+    """Convolution, normalization and, if there is one, an activation; at stride 2 it halves the side."""
+    layer = nn.Conv2d(before, after, size, stride, (size - 1) // 2, bias=norm == "none")
+    return nn.Sequential(layer, normalization(norm, after), *activation)
+
+
+def enlarging(kind: str, before: int, after: int, norm: str, *activation: nn.Module) -> nn.Module:
+    """Twice the side: a transposed convolution, or the nearest pixel and a convolution."""
+    if kind == "simple":
+        up = nn.ConvTranspose2d(before, after, 4, 2, 1, bias=norm == "none")
+        return nn.Sequential(up, normalization(norm, after), *activation)
+    return nn.Sequential(nn.Upsample(scale_factor=2), convolution(before, after, 3, norm, *activation))
+
+
+class Residual(nn.Module):
+    """Act(x + f(x)).
+
+    Args:
+        widths: channels of x and after each convolution of f; the last are those of x.
+        sizes: of the convolutions.
+        norm: after each.
+        activation: after each but the last, and after the sum.
+    """
+
+    def __init__(self, widths: Sequence[int], sizes: Sequence[int], norm: str, activation: nn.Module) -> None:
+        super().__init__()
+        last = len(sizes) - 1
+        self.body = nn.Sequential(
+            *(
+                convolution(before, after, size, norm, *([] if k == last else [activation]))
+                for k, (size, (before, after)) in enumerate(zip(sizes, pairwise(widths), strict=True))
+            )
+        )
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(x + self.body(x))
+        return result
+
+
+def bottleneck(channels: int, norm: str, activation: nn.Module) -> nn.Module:
+    """Convolutions of 1, 3 and 3 pixels, through a quarter of the channels."""
+    narrow = max(1, channels // 4)
+    return Residual([channels, narrow, narrow, channels], [1, 3, 3], norm, activation)
+
+
+def begin(module: nn.Module) -> None:
+    """Weights as in DCGAN; linear layers N(0, 0.02^2), biases 0."""
+    initialize(module)
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class Stage1Generator(nn.Module):
+    """Latents ``(N, noise + dim of c)`` and embeddings ``(N, E)`` to images ``(N, C, size, size)`` in [-1, 1].
+
+    Args:
+        shape: (C, size, size).
+        width: gf, channels of the last hidden map; 8 times as many at 4 pixels where the image has 64.
+        kind: ``simple`` or ``default``.
+        norm: as of :func:`lit_gans.networks.normalization.normalization`.
+        noise: length of z.
+        augmentation: makes c.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int,
+        kind: str,
+        norm: str,
+        noise: int,
+        augmentation: ConditioningAugmentation,
+    ) -> None:
+        super().__init__()
+        image_channels, size, _ = shape
+        steps = halvings(size)
+        widths = [width * 2 ** (steps - 1 - k) for k in range(steps)]
+        self.noise, self.augmentation = noise, augmentation
+        units = widths[0] * LEAST**2
+        first = nn.Linear(noise + augmentation.dim, units, bias=norm == "none")
+        flat = [normalization(norm, units, spatial=False)] if norm == "batch" else []
+        own = [] if flat else [normalization(norm, widths[0])]
+        layers: list[nn.Module] = [first, *flat, nn.Unflatten(1, (widths[0], LEAST, LEAST)), *own]
+        residual = 2 if kind == "default" else 0
+        for k, before in enumerate(widths):
+            layers.append(bottleneck(before, norm, nn.ReLU()) if k < residual else nn.ReLU(inplace=True))
+            layers += [enlarging(kind, before, after, norm) for after in widths[k + 1 : k + 2]]
+        self.hidden = nn.Sequential(*layers)
+        self.output = last_layer(kind, widths[-1], image_channels)
+        self.apply(begin)
+
+    def forward(self, latent: Tensor, text: Tensor) -> Tensor:
+        c = self.augmentation(text, latent[:, self.noise :])
+        images: Tensor = self.output(self.hidden(torch.cat([c, latent[:, : self.noise]], 1)))
+        return images
+
+
+def last_layer(kind: str, before: int, image_channels: int) -> nn.Module:
+    """Twice the side, in pixels in [-1, 1]."""
+    if kind == "simple":
+        return nn.Sequential(nn.ConvTranspose2d(before, image_channels, 4, 2, 1), nn.Tanh())
+    return nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(before, image_channels, 3, padding=1), nn.Tanh())
+
+
+class Stage2Generator(nn.Module):
+    """Conditions ``(N, C * coarse^2 + E)`` and latents ``(N, dim of c)`` to images ``(N, C, size, size)`` in [-1, 1].
+
+    Args:
+        shape: (C, size, size).
+        coarse: pixels of the small image.
+        width: gf.
+        blocks: residual ones.
+        norm: as of :func:`lit_gans.networks.normalization.normalization`.
+        augmentation: makes c.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        coarse: int,
+        width: int,
+        blocks: int,
+        norm: str,
+        augmentation: ConditioningAugmentation,
+    ) -> None:
+        super().__init__()
+        image_channels, size, _ = shape
+        self.coarse_shape, self.augmentation = (image_channels, coarse, coarse), augmentation
+        relu = nn.ReLU(inplace=True)
+        self.encoder = nn.Sequential(
+            convolution(image_channels, width, 3, "none", relu),
+            convolution(width, 2 * width, 4, norm, relu, stride=2),
+            convolution(2 * width, 4 * width, 4, norm, relu, stride=2),
+        )
+        steps = halvings(size) - halvings(coarse) + 2
+        widths = [max(1, 4 * width >> k) for k in range(steps + 1)]
+        layers = [convolution(4 * width + augmentation.dim, 4 * width, 3, norm, relu)]
+        layers += [Residual([4 * width] * 3, [3, 3], norm, nn.ReLU()) for _ in range(blocks)]
+        layers += [enlarging("default", before, after, norm, relu) for before, after in pairwise(widths)]
+        self.hidden = nn.Sequential(*layers)
+        self.output = nn.Sequential(nn.Conv2d(widths[-1], image_channels, 3, padding=1), nn.Tanh())
+        self.apply(begin)
+
+    def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
+        pixels = self.coarse_shape[0] * self.coarse_shape[1] ** 2
+        maps = self.encoder(condition[:, :pixels].view(-1, *self.coarse_shape))
+        c = self.augmentation(condition[:, pixels:], latent)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        images: Tensor = self.output(self.hidden(torch.cat([maps, c], 1)))
+        return images
+
+
+class StageDiscriminator(nn.Module):
+    """Images ``(N, C, size, size)`` and conditions, of which the last E numbers count, to raw logits ``(N,)``.
+
+    Args:
+        shape: (C, size, size).
+        width: df, channels after the first convolution.
+        kind: ``simple`` or ``default``.
+        norm: as of :func:`lit_gans.networks.normalization.normalization`; not after the first.
+        text_dim: E.
+        dim: numbers that the embedding is made of before it joins the image.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int, kind: str, norm: str, text_dim: int, dim: int) -> None:
+        super().__init__()
+        image_channels, size, _ = shape
+        steps, self.text_dim, leaky = halvings(size), text_dim, nn.LeakyReLU(0.2)
+        widths = [width * 2**k for k in range(steps)]
+        final = width * 2 ** min(steps - 1, 3)
+        layers = [convolution(image_channels, width, 4, "none", leaky, stride=2)]
+        layers += [convolution(before, after, 4, norm, leaky, stride=2) for before, after in pairwise(widths)]
+        while widths[-1] > final:
+            widths.append(widths[-1] // 2)
+            layers.append(convolution(widths[-2], widths[-1], 1, norm, leaky))
+        layers += [bottleneck(final, norm, leaky)] if kind == "default" else []
+        self.image = nn.Sequential(*layers)
+        self.text = nn.Sequential(nn.Linear(text_dim, dim), leaky)
+        self.hidden = convolution(final + dim, final, 1, norm, leaky)
+        self.output = nn.Conv2d(final, 1, LEAST)
+        self.apply(begin)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        maps = self.image(image)
+        text = self.text(condition[:, -self.text_dim :])[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        logits: Tensor = self.output(self.hidden(torch.cat([maps, text], 1)))
+        return logits.flatten()

@@ -1,0 +1,89 @@
+"""Games one after another in one run: the stages of a StackGAN, say."""
+
+from dataclasses import replace
+from typing import Any
+
+from typing_extensions import override
+
+from lit_gans.game import Player
+from lit_gans.games import Games
+from lit_gans.gan import GAN
+
+
+class Stages(Games):
+    """The games of :class:`lit_gans.games.Games`, of which one at a time is played: each for some updates of the run.
+
+    ``trainer.global_step`` counts the updates of all stages together. A resumed run goes on in the stage it was in.
+
+    Args:
+        stages: the numbers, from 1, of those to train, the others staying as they are; None for all.
+        stage_steps: updates of each stage that is trained, ``trainer.max_steps`` together; None for equal shares.
+        rest: options of :class:`lit_gans.games.Games`.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    def __init__(self, *, stages: list[int] | None = None, stage_steps: list[int] | None = None, **rest: Any) -> None:
+        super().__init__(**rest)
+        if stage_steps is not None and min(stage_steps, default=0) < 1:
+            raise ValueError(f"stage_steps must be numbers of at least 1, got {stage_steps}.")
+        self.stages, self.stage_steps = stages, stage_steps
+
+    @override
+    def trained(self) -> tuple[str, ...]:
+        if self.stages is None:
+            return self.names
+        numbers = range(1, len(self.names) + 1)
+        return tuple(self.names[stage - 1] if stage in numbers else str(stage) for stage in sorted(set(self.stages)))
+
+    @override
+    def playing(self) -> tuple[str, ...]:
+        unfinished = [name for name in self.trained() if self.updates_made(self.named(name)) < self.steps_of(name)]
+        return (*unfinished, self.trained()[-1])[:1]
+
+    @staticmethod
+    def updates_made(stage: GAN) -> int:
+        """How often a stage's last player has had its turn."""
+        return stage.turns_taken[stage.game[-1].name]
+
+    def steps_of(self, name: str) -> int:
+        """The updates of a stage in this run."""
+        place, count = self.trained().index(name), len(self.trained())
+        if self.stage_steps is not None:
+            return self.stage_steps[place]
+        share, rest = divmod(int(self.trainer.max_steps), count)
+        return share + (place >= count - rest)
+
+    @override
+    def players(self) -> list[Player]:
+        players = super().players()
+        if self._trainer is None:  # how long the run is to be, is not known yet
+            return players
+        return [replace(player, updates=self.steps_of(player.name.split("/")[0])) for player in players]
+
+    @override
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            self.check_steps()
+        super().setup(stage)
+
+    def check_steps(self) -> None:
+        """Makes sure that the stages fill the run.
+
+        Raises:
+            ValueError: if they do not, or nothing says how long it is.
+        """
+        most, steps, count = int(self.trainer.max_steps), self.stage_steps, len(self.trained())
+        if steps is not None and len(steps) != count:
+            raise ValueError(f"model.stage_steps={steps} must have a number for each of the {count} stages trained.")
+        if steps is not None and most >= 0 and sum(steps) != most:
+            raise ValueError(
+                f"model.stage_steps={steps} are {sum(steps):,} updates together, but trainer.max_steps is {most:,}: "
+                "make them equal, or leave stage_steps out for equal shares."
+            )
+        if steps is None and most < count and count > 1:
+            raise ValueError(
+                f"{count} stages must know how long they are: set model.stage_steps, or trainer.max_steps to {count} "
+                "or more."
+            )

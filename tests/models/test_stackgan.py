@@ -1,0 +1,250 @@
+"""Two stages from text to image: each round against a plain loop of the paper, who sees what, and when."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, softplus
+
+from lit_gans import load
+from lit_gans.data import Digits
+from lit_gans.models import StackGAN
+from lit_gans.models.stackgan import partners
+from lit_gans.networks.stackgan import join
+from tests.conftest import trainer
+
+E, BATCHES = 6, 4
+SMALL: dict[str, Any] = {
+    **{"image_size": 32, "image_channels": 1, "generator_width": 2, "discriminator_width": 2, "latent_dim": 3},
+    **{"c_dim": 4, "residual_blocks": 1, "text_encoder": {"name": "bag_of_words", "dim": E}},
+}
+SGD = {"name": "sgd", "lr": 0.05, "betas": None}
+SGDS = {"generator_optimizer": SGD, "discriminator_optimizer": SGD}
+
+
+def made(**options: Any) -> StackGAN:
+    return StackGAN(**{**SMALL, **options})
+
+
+def batches(size: int = 8, count: int = BATCHES) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [
+        {
+            "image": torch.randint(0, 256, (size, 1, 32, 32), dtype=torch.uint8, generator=generator),
+            "text": torch.randn(size, E, generator=generator),
+            "kind": torch.arange(size) // 2,
+        }
+        for _ in range(count)
+    ]
+
+
+def trained(model: StackGAN, steps: int, given: list[dict[str, Tensor]], **options: Any) -> StackGAN:
+    runner = trainer(max_steps=steps, max_epochs=-1, **options)
+    runner.fit(model, torch.utils.data.DataLoader(given, batch_size=None))
+    return model
+
+
+def weights(network: torch.nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+class Plain:
+    """One stage as the paper's code has it, each player by plain SGD."""
+
+    def __init__(self, stage: Any) -> None:
+        self.stage = stage
+        self.generator, self.discriminator = copy.deepcopy(stage.generator), copy.deepcopy(stage.discriminator)
+        self.steps = [torch.optim.SGD(net.parameters(), 0.05) for net in (self.discriminator, self.generator)]
+
+    def round(self, number: int, image: Tensor, condition: Tensor, kind: Tensor, noise: int) -> None:
+        text = condition[:, -E:]
+        torch.manual_seed(self.stage.key("shared", number, 0))
+        latent = torch.randn(len(image), noise, dtype=torch.double)
+        fake = self.generator(latent, condition)
+        torch.manual_seed(self.stage.key("discriminator", number, 0))
+        which, wrong = partners(kind)
+        loss = 0.5 * softplus(self.discriminator(image[wrong], text[which])).mean() if len(which) else 0.0
+        loss = loss + softplus(-self.discriminator(image, text)).mean()
+        loss = loss + 0.5 * softplus(self.discriminator(fake.detach(), text)).mean()
+        self.move(0, loss)
+        mean, s = torch.nn.functional.leaky_relu(self.generator.augmentation.linear(text), 0.2).chunk(2, 1)
+        divergence = (-s + 0.5 * (-1 + (2 * s).exp() + mean**2)).mean()
+        self.move(1, softplus(-self.discriminator(fake, text)).mean() + 2 * divergence)
+
+    def move(self, player: int, loss: Tensor) -> None:
+        self.steps[player].zero_grad()
+        loss.backward()
+        self.steps[player].step()
+
+    def equals(self, stage: Any) -> None:
+        for own, other in ((self.discriminator, stage.discriminator), (self.generator, stage.generator)):
+            torch.testing.assert_close(weights(other), weights(own), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("network", ["simple", "default"])
+@pytest.mark.parametrize("size", [3, 8])
+def test_both_stages_equal_plain_loops_of_the_paper(network: str, size: int) -> None:
+    """Two rounds of Stage-I on images at half their size, then two of Stage-II on what Stage-I makes of new noise."""
+    model = made(network=network, stage_steps=[2, 2], **SGDS).double()
+    first, second = Plain(model.stage1), Plain(model.stage2)
+    before = weights(model.stage2.generator)
+    for i, batch in enumerate(batches(size)):
+        image, text = batch["image"].double() / 127.5 - 1, batch["text"].double()
+        if i < 2:
+            first.round(i, interpolate(image, scale_factor=0.5, mode="area"), text, batch["kind"], 7)
+            continue
+        torch.manual_seed(model.key("stage1", i, 0))
+        with torch.no_grad():
+            coarse = first.generator.eval()(torch.randn(size, 7, dtype=torch.double), text)
+        second.round(i - 2, image, join(coarse, text), batch["kind"], 4)
+    trained(model, 4, batches(size), precision="64-true")
+    first.equals(model.stage1)
+    second.equals(model.stage2)
+    assert not torch.equal(before, weights(model.stage2.generator))
+
+
+def test_a_stage_stays_as_it_is_while_the_other_learns() -> None:
+    """To the bit, running statistics and the averages of its optimizers' gradients included."""
+    model = made(stage_steps=[2, 3])
+    states: list[dict[str, Tensor]] = []
+
+    class Look:
+        def on_train_batch_end(self, trainer: Any, module: StackGAN, *_: Any) -> None:
+            states.append({name: value.clone() for name, value in module.state_dict().items()})
+
+    from lightning.pytorch.callbacks import Callback
+
+    look = type("Recorder", (Look, Callback), {})()
+    trained(model, 5, batches(8, 5), callbacks=[look])
+    for step in range(1, 5):
+        moved = {name.split(".")[0] for name, value in states[step].items() if not value.equal(states[step - 1][name])}
+        assert moved == ({"stage1"} if step < 2 else {"stage2"})
+    assert (model.stage1.turns_taken["generator"], model.stage2.turns_taken["generator"]) == (2, 3)
+    assert model.images_seen == 40
+
+
+def test_each_stage_begins_its_schedule_anew() -> None:
+    rates: list[list[float]] = []
+
+    from lightning.pytorch.callbacks import Callback
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+            rates.append([optimizer.param_groups[0]["lr"] for optimizer in trainer.optimizers])
+
+    adam = {"name": "adam", "lr": 1.0}
+    options = {"generator_optimizer": adam, "discriminator_optimizer": adam, "lr_schedule": {"name": "linear"}}
+    trained(made(stage_steps=[2, 4], **options), 6, batches(4, 6), callbacks=[Look()])
+    first, second = [1, 0.5, 0, 0, 0, 0], [1, 1, 1, 0.75, 0.5, 0.25]
+    assert rates == [[a, a, b, b] for a, b in zip(first, second, strict=True)]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_partners_are_of_another_kind(size: int) -> None:
+    kind = torch.tensor([0, 0, 1, 2, 2, 2, 0, 1])[:size]
+    torch.manual_seed(0)
+    seen = set()
+    for _ in range(200):
+        which, wrong = partners(kind)
+        assert which.tolist() == ([] if size == 1 else list(range(size)))
+        assert bool((kind[which] != kind[wrong]).all())
+        seen |= set(zip(which.tolist(), wrong.tolist(), strict=True))
+    assert len(seen) == sum(int((kind != one).sum()) for one in kind)
+
+
+def test_samples_of_one_kind_have_no_wrong_text() -> None:
+    """A batch whose texts all fit all images teaches the discriminator nothing about them."""
+    alike = [{**batch, "kind": torch.zeros(8, dtype=torch.long)} for batch in batches(8, 1)]
+    model = trained(made(stages=[1]), 1, alike)
+    assert float(model.latest_terms["stage1/loss/wrong_text"]) == 0
+
+
+def test_what_a_discriminator_is_shown_of_a_wrong_text_is_felt() -> None:
+    found = [weights(trained(made(stages=[1], wrong_weight=w), 1, batches()).stage1.discriminator) for w in (0.5, 0.0)]
+    assert not torch.equal(*found)
+
+
+def test_the_average_divergence_falls_and_no_augmentation_has_none() -> None:
+    model = trained(made(stages=[1], kl_weight=100.0, generator_optimizer={**SGD, "lr": 0.02}), 40, batches())
+    start = trained(made(stages=[1]), 1, batches())
+    assert float(model.latest_terms["stage1/loss/kl"]) / 50 < float(start.latest_terms["stage1/loss/kl"])
+    assert "stage1/loss/kl" not in trained(made(stages=[1], augmentation="none"), 1, batches()).latest_terms
+
+
+def test_images_of_captions(tmp_path: Any) -> None:
+    """As many as asked for, the same again from a checkpoint; Stage-I's until Stage-II has learnt something."""
+    data = Digits(image_size=32, batch_size=8)
+    model = made(stage_steps=[1, 1])
+    runner = trainer(max_steps=2, max_epochs=-1, default_root_dir=tmp_path)
+    runner.fit(model, data)
+    assert model.remembered_captions[:3] == ["0", "2", "3"] or set(model.remembered_captions) == set("0123456789")
+    runner.save_checkpoint(tmp_path / "it.ckpt")
+    again = load(tmp_path / "it.ckpt")
+    assert isinstance(again, StackGAN)
+    latent = model.sample_latent(3)
+    whole = model.sample(captions=["one", "two", "three"], latent=latent)
+    assert whole.shape == (3, 1, 32, 32)
+    torch.testing.assert_close(again.sample(captions=["one", "two", "three"], latent=latent), whole)
+    assert not torch.equal(model.sample(captions="two", latent=latent[1:2]), whole[:1])
+    torch.testing.assert_close(model.sample(captions="two", latent=latent[1:2]), whole[1:2], rtol=1e-4, atol=1e-5)
+    assert model.sample(5, captions=["one", "two"]).shape == (5, 1, 32, 32)
+    assert model.sample(stage=1).shape == (1, 1, 16, 16)
+    assert model.sample(4).shape == (4, 1, 32, 32)
+    fresh = made()
+    small = fresh.sample(captions="one", latent=latent[:1], stage=1)
+    large = fresh.sample(captions="one", latent=latent[:1])
+    torch.testing.assert_close(large, interpolate(small, 32, mode="bilinear"))
+
+
+def test_captions_are_found_again_by_their_embeddings() -> None:
+    model = made()
+    model.remembered_captions = ["a red circle", "a blue square", "a star"]
+    model.remembered_conditions = model.encode(model.remembered_captions)
+    drawn = model.sample_condition(20)
+    assert drawn is not None
+    assert set(model.captions_of(drawn)) == set(model.remembered_captions)
+    torch.testing.assert_close(model.encode(model.captions_of(drawn)), drawn)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"image_size": 48}, "8, 16, 32, 64, 128"),
+        ({"coarse_size": 32}, "must be smaller than Stage-II's 32 pixels, got 32"),
+        ({"network": "large"}, "network must be simple or default, got 'large'"),
+        ({"augmentation": "yes"}, "augmentation must be one of log_std, log_variance, rectified, glu, none, got 'yes'"),
+        ({"kl_weight": -1.0}, r"kl_weight must be at least 0, got -1\.0"),
+        ({"wrong_weight": 1.5}, r"wrong_weight must be in \[0, 1\], got 1\.5"),
+        ({"c_dim": 0}, "c_dim must be at least 1, got 0"),
+        ({"stages": [3]}, "There are stage1, stage2 to train, not 3"),
+        ({"stage_steps": [0, 5]}, "stage_steps must be numbers of at least 1"),
+        ({"text_encoder": {"name": "bag_of_word"}}, "bag_of_words"),
+    ],
+)
+def test_options_that_are_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        made(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "2 stages must know how long they are: set model.stage_steps, or trainer.max_steps to 2 or more"),
+        ({"stage_steps": [3, 3]}, r"\[3, 3\] are 6 updates together, but trainer.max_steps is 4"),
+        ({"stage_steps": [4]}, "a number for each of the 2 stages trained"),
+    ],
+)
+def test_stages_that_do_not_fill_the_run(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        trained(made(**options), 4 if options else -1, batches())
+
+
+def test_data_without_texts_and_captions_without_words() -> None:
+    with pytest.raises(ValueError, match="A batch needs `text`"):
+        trained(made(), 2, [{"image": batch["image"]} for batch in batches()])
+    with pytest.raises(ValueError, match="There is no caption"):
+        made().sample(captions=[])
+    with pytest.raises(ValueError, match="give captions, or a condition"):
+        made().sample(2)

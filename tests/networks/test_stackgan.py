@@ -1,0 +1,109 @@
+"""The layers of StackGAN, as its paper and code have them."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
+from lit_gans.networks.stackgan import Stage1Generator, Stage2Generator, StageDiscriminator, halvings, join
+
+E = 5
+
+
+def first(size: int, width: int = 2, kind: str = "default", norm: str = "batch") -> Stage1Generator:
+    return Stage1Generator((3, size, size), width, kind, norm, 3, ConditioningAugmentation(E, 4))
+
+
+def second(coarse: int, size: int, width: int = 4, blocks: int = 1, norm: str = "batch") -> Stage2Generator:
+    return Stage2Generator((3, size, size), coarse, width, blocks, norm, ConditioningAugmentation(E, 4))
+
+
+def judge(size: int, width: int = 2, kind: str = "default", norm: str = "batch") -> StageDiscriminator:
+    return StageDiscriminator((3, size, size), width, kind, norm, E, 4)
+
+
+def maps(network: nn.Module, *inputs: Tensor) -> list[tuple[int, ...]]:
+    """Channels and sides of what the convolutions give, in order."""
+    seen: list[tuple[int, ...]] = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.register_forward_hook(lambda _, given, result: seen.append(tuple(result.shape[1:3])))
+    network(*inputs)
+    return seen
+
+
+def test_stage_1_at_64_pixels() -> None:
+    """8, 4, 2 and 1 gf channels; the residual blocks narrow to a quarter, with convolutions of 1, 3 and 3 pixels."""
+    given = torch.randn(2, 7), torch.randn(2, E)
+    assert maps(first(64, 8, "simple"), *given) == [(32, 8), (16, 16), (8, 32), (3, 64)]
+    widened = [(16, 4), (16, 4), (64, 4), (32, 8), (8, 8), (8, 8), (32, 8), (16, 16), (8, 32), (3, 64)]
+    assert maps(first(64, 8, "default"), *given) == widened
+
+
+def test_stage_2_from_64_to_256_pixels() -> None:
+    condition = join(torch.randn(1, 3, 64, 64), torch.randn(1, E))
+    encoded = [(8, 64), (16, 32), (32, 16), (32, 16)]
+    blocks = [(32, 16)] * 8
+    assert maps(second(64, 256, 8, 4), torch.randn(1, 4), condition) == [
+        *encoded,
+        *blocks,
+        *[(16, 32), (8, 64), (4, 128), (2, 256), (3, 256)],
+    ]
+
+
+def test_the_discriminators() -> None:
+    """To 4 pixels, back to 8 df channels, the text beside them, a convolution of 1 pixel, one of 4."""
+    image, text = torch.randn(2, 3, 64, 64), torch.randn(2, E)
+    down = [(4, 32), (8, 16), (16, 8), (32, 4)]
+    assert maps(judge(64, 4, "simple"), image, text) == [*down, (32, 4), (1, 1)]
+    assert maps(judge(64, 4, "default"), image, text) == [*down, (8, 4), (8, 4), (32, 4), (32, 4), (1, 1)]
+    large = torch.randn(2, 3, 256, 256)
+    down = [(4, 128), (8, 64), (16, 32), (32, 16), (64, 8), (128, 4), (64, 4), (32, 4)]
+    assert maps(judge(256, 4, "simple"), large, text) == [*down, (32, 4), (1, 1)]
+
+
+@pytest.mark.parametrize("kind", ["simple", "default"])
+@pytest.mark.parametrize("norm", ["batch", "instance", "layer", "group", "none"])
+@pytest.mark.parametrize("size", [8, 16, 64])
+def test_shapes_and_ranges(kind: str, norm: str, size: int) -> None:
+    image = first(size, kind=kind, norm=norm)(torch.randn(3, 7), torch.randn(3, E))
+    assert image.shape == (3, 3, size, size)
+    assert image.detach().abs().max().item() <= 1
+    assert judge(size, kind=kind, norm=norm)(image, torch.randn(3, E)).shape == (3,)
+    large = second(size, 2 * size, norm=norm)(torch.randn(3, 4), join(image, torch.randn(3, E)))
+    assert large.shape == (3, 3, 2 * size, 2 * size)
+    assert large.detach().abs().max().item() <= 1
+
+
+def test_a_discriminator_looks_at_image_and_text_alone() -> None:
+    network, coarse = judge(32).eval(), torch.randn(2, 3, 16, 16)
+    image, text = torch.randn(2, 3, 32, 32), torch.randn(2, E)
+    torch.testing.assert_close(network(image, join(coarse, text)), network(image, text))
+    assert not torch.allclose(network(image, text.flip(0)), network(image, text))
+    assert not torch.allclose(network(image.flip(0), text), network(image, text))
+
+
+@pytest.mark.parametrize("part", ["z", "noise of c", "text"])
+def test_all_that_stage_1_is_given_is_felt(part: str) -> None:
+    network, latent, text = first(16).eval(), torch.randn(1, 7), torch.randn(1, E)
+    other: dict[str, Any] = {"z": (latent + torch.eye(7)[:1], text), "noise of c": (latent + torch.eye(7)[-1:], text)}
+    changed = other.get(part, (latent, text + 1))
+    assert not torch.allclose(network(*changed), network(latent, text))
+
+
+@pytest.mark.parametrize("part", ["image", "noise of c", "text"])
+def test_all_that_stage_2_is_given_is_felt(part: str) -> None:
+    torch.manual_seed(0)
+    network = second(16, 32)
+    given = {"noise of c": torch.randn(3, 4), "image": torch.randn(3, 3, 16, 16), "text": torch.randn(3, E)}
+    changed = {**given, part: torch.randn_like(given[part])}
+    images = [network(own["noise of c"], join(own["image"], own["text"])) for own in (given, changed)]
+    assert not torch.allclose(*images, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [0, 4, 24, 100])
+def test_sizes_that_there_are_no_networks_for(size: int) -> None:
+    with pytest.raises(ValueError, match=f"not {size}"):
+        halvings(size)
