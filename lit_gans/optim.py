@@ -73,7 +73,7 @@ SCHEDULES: dict[str, list[str]] = {
 """The schedules with their options."""
 
 
-def _one_of(what: str, name: Any, names: Iterable[str]) -> str:
+def one_of(what: str, name: Any, names: Iterable[str]) -> str:
     """The name itself, or an error that lists the possibilities."""
     if name in (names := list(names)):
         return str(name)
@@ -101,7 +101,7 @@ def build_optimizer(
         for key, value in options.items()
         if key != "name" and value is not None
     }
-    name = _one_of("optimizer", options.get("name"), OPTIMIZERS)
+    name = one_of("optimizer", options.get("name"), OPTIMIZERS)
     own = given.keys() & {"fused", "foreach", "differentiable"}
     for key in given.keys() - inspect.signature(OPTIMIZERS[name]).parameters.keys():
         raise ValueError(f"The optimizer {name!r} has no option {key!r}: leave it out, or set it to null.")
@@ -125,10 +125,10 @@ def build_schedule(options: Mapping[str, Any], optimizer: torch.optim.Optimizer,
         ValueError: if the name or an option is unknown, a number is not above 0, or the length of the run is needed and
             not known.
     """
-    name = _one_of("learning-rate schedule", options.get("name"), SCHEDULES)
+    name = one_of("learning-rate schedule", options.get("name"), SCHEDULES)
     given = {key: value for key, value in options.items() if key != "name" and value is not None}
     for key, value in given.items():
-        _one_of(f"option of the schedule {name!r}", key, SCHEDULES[name])
+        one_of(f"option of the schedule {name!r}", key, SCHEDULES[name])
         if not isinstance(value, int | float) or value <= 0:
             raise ValueError(f"{key} of the schedule {name!r} must be a number above 0, got {value!r}.")
     length = given.get("updates", max_updates)
