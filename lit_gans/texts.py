@@ -95,6 +95,26 @@ class FromTexts(Sampler):
             given["condition"] = self.encode(texts)[torch.arange(n) % len(texts)]
         return super().sample(1 if n is None else n, **given)
 
+    def interpolate(self, first: str, second: str, steps: int = 8, *, latent: Tensor | None = None) -> Tensor:
+        """Images of one latent on the way from a text to another, whose embeddings are mixed linearly.
+
+        Reed et al. (ICML 2016, arXiv 1605.05396, section 4.3) train on such mixtures; StackGAN looks at them alone.
+
+        Args:
+            first: the text of the first image.
+            second: that of the last.
+            steps: images, at least 2.
+            latent: ``(1, ...)``; drawn from the prior if not given.
+
+        Returns:
+            ``(steps, C, H, W)`` in [-1, 1].
+        """
+        if steps < 2:
+            raise ValueError(f"There are at least 2 images from one text to another, not {steps}.")
+        ends, share = self.encode([first, second]), torch.linspace(0, 1, steps)[:, None]
+        latent = self.sample_latent(1) if latent is None else latent
+        return self.sample(steps, latent=latent.expand(steps, -1), condition=torch.lerp(ends[:1], ends[1:], share))
+
     def captions_of(self, condition: Tensor) -> list[str]:
         """The remembered captions whose embeddings are nearest to these ``(N, E)``; none where there are none."""
         if not self.remembered_captions or self.remembered_conditions is None:

@@ -198,6 +198,20 @@ def test_images_of_captions(tmp_path: Any) -> None:
     torch.testing.assert_close(large, interpolate(small, 32, mode="bilinear"))
 
 
+def test_the_way_from_one_text_to_another() -> None:
+    """It begins and ends at their own images, by steps of equal length."""
+    model = made()
+    latent = model.sample_latent(1)
+    way = model.interpolate("one", "two", 5, latent=latent)
+    assert way.shape == (5, 1, 32, 32)
+    for place, text in ((0, "one"), (-1, "two")):
+        torch.testing.assert_close(way[place], model.sample(captions=text, latent=latent)[0], rtol=1e-4, atol=1e-6)
+    middle = model.sample(1, latent=latent, condition=model.encode(["one", "two"]).mean(0, keepdim=True))
+    torch.testing.assert_close(way[2:3], middle, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="at least 2 images from one text to another, not 1"):
+        model.interpolate("one", "two", 1)
+
+
 def test_captions_are_found_again_by_their_embeddings() -> None:
     model = made()
     model.remembered_captions = ["a red circle", "a blue square", "a star"]
