@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_warn
 from typing_extensions import override
 
 from lit_gans.game import Player
@@ -17,7 +18,8 @@ class Stages(Games):
 
     Args:
         stages: the numbers, from 1, of those to train, the others staying as they are; None for all.
-        stage_steps: updates of each stage that is trained, ``trainer.max_steps`` together; None for equal shares.
+        stage_steps: updates of each stage that is trained, of which the last goes on until the run ends; None for equal
+            shares of ``trainer.max_steps``.
         rest: options of :class:`lit_gans.games.Games`.
 
     Raises:
@@ -69,21 +71,21 @@ class Stages(Games):
         super().setup(stage)
 
     def check_steps(self) -> None:
-        """Makes sure that the stages fill the run.
+        """Makes sure that each stage knows how long it is, and warns if the run ends before the last one.
 
         Raises:
-            ValueError: if they do not, or nothing says how long it is.
+            ValueError: if nothing says how long a stage is.
         """
         most, steps, count = int(self.trainer.max_steps), self.stage_steps, len(self.trained())
         if steps is not None and len(steps) != count:
             raise ValueError(f"model.stage_steps={steps} must have a number for each of the {count} stages trained.")
-        if steps is not None and most >= 0 and sum(steps) != most:
-            raise ValueError(
-                f"model.stage_steps={steps} are {sum(steps):,} updates together, but trainer.max_steps is {most:,}: "
-                "make them equal, or leave stage_steps out for equal shares."
-            )
         if steps is None and most < count and count > 1:
             raise ValueError(
                 f"{count} stages must know how long they are: set model.stage_steps, or trainer.max_steps to {count} "
                 "or more."
+            )
+        if steps is not None and 0 <= most <= sum(steps[:-1]):
+            rank_zero_warn(
+                f"The run ends before {self.trained()[-1]} begins: model.stage_steps={steps} and trainer.max_steps="
+                f"{most}."
             )

@@ -27,7 +27,7 @@ SEMI_SUPERVISED = {
 }
 STACKGAN = {
     **SEMI_SUPERVISED,
-    **{"c_dim": 4, "residual_blocks": 1, "stage_steps": [2, 2], "network": "simple"},
+    **{"c_dim": 4, "residual_blocks": 1, "stage_steps": [1, 1], "network": "simple"},
     "text_encoder": {"name": "bag_of_words", "dim": 8},
 }
 SMALL: dict[str, dict[str, Any]] = {

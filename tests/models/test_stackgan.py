@@ -246,13 +246,25 @@ def test_options_that_are_refused(options: dict[str, Any], sentence: str) -> Non
     ("options", "sentence"),
     [
         ({}, "2 stages must know how long they are: set model.stage_steps, or trainer.max_steps to 2 or more"),
-        ({"stage_steps": [3, 3]}, r"\[3, 3\] are 6 updates together, but trainer.max_steps is 4"),
         ({"stage_steps": [4]}, "a number for each of the 2 stages trained"),
     ],
 )
-def test_stages_that_do_not_fill_the_run(options: dict[str, Any], sentence: str) -> None:
+def test_stages_that_do_not_know_how_long_they_are(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         trained(made(**options), 4 if options else -1, batches())
+
+
+def test_a_run_that_ends_too_soon_warns() -> None:
+    with pytest.warns(
+        UserWarning, match=r"ends before stage2 begins: .*\[2, 2\] and trainer.max_steps=2"
+    ):
+        model = trained(made(stage_steps=[2, 2]), 2, batches())
+    assert not model.stage2.turns_taken["generator"]
+
+
+def test_the_last_stage_goes_on_until_the_run_ends() -> None:
+    model = trained(made(stage_steps=[1, 1]), 4, batches())
+    assert (model.stage1.turns_taken["generator"], model.stage2.turns_taken["generator"]) == (1, 3)
 
 
 def test_data_without_texts_and_captions_without_words() -> None:
