@@ -6,6 +6,7 @@ from lit_gans.data.digits import Digits
 from lit_gans.data.folder import Folder
 from lit_gans.data.mnist import MNIST, FashionMNIST
 from lit_gans.data.points import Dirac, Grid, Rings
+from lit_gans.data.shapes import Shapes
 from lit_gans.data.stacked import StackedDigits, StackedMNIST
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Grid",
     "ImageDataModule",
     "Rings",
+    "Shapes",
     "StackedDigits",
     "StackedMNIST",
 ]

@@ -255,9 +255,7 @@ def test_stages_that_do_not_know_how_long_they_are(options: dict[str, Any], sent
 
 
 def test_a_run_that_ends_too_soon_warns() -> None:
-    with pytest.warns(
-        UserWarning, match=r"ends before stage2 begins: .*\[2, 2\] and trainer.max_steps=2"
-    ):
+    with pytest.warns(UserWarning, match=r"ends before stage2 begins: .*\[2, 2\] and trainer.max_steps=2"):
         model = trained(made(stage_steps=[2, 2]), 2, batches())
     assert not model.stage2.turns_taken["generator"]
 
