@@ -67,6 +67,7 @@ class Folder(ImageDataModule):
         self.path, self.on_corrupt, self.in_memory = path, on_corrupt, in_memory
         self.labels, self.test_path = labels, test_path
         self.classes: list[str] = []
+        self.names: list[str] = []
         self.found = ""
 
     how_to_test = ": data.test_path names images for it"
@@ -79,7 +80,7 @@ class Folder(ImageDataModule):
     @override
     def load(self) -> Samples:
         source = open_source(self.path)
-        names = image_names(source)
+        names = self.select(source, image_names(source))
         if len(names) >= LONG:
             rank_zero_info(f"Reading {len(names):,} images from {source.path} ...")
         files = Decoded(source, names, self.image_size, self.image_channels, self.on_corrupt)
@@ -89,12 +90,17 @@ class Folder(ImageDataModule):
         results = files.examine(values)
         good = [i for i, result in enumerate(results) if isinstance(result, Held)]
         self.report(source, names, results)
-        files.names = [names[i] for i in good]
+        self.names = files.names = [names[i] for i in good]
         self.classes, files.labels = self.classify(files.names)
-        self.found = summary(source, files.names, [result for result in results if isinstance(result, Held)])
+        held = [result for result in results if isinstance(result, Held)]
+        self.found = summary(source, files.names, held, len(names))
         if values is None:
             return files
         return InMemory(values if len(good) == len(names) else values[good], files.labels)
+
+    def select(self, source: Source, names: list[str]) -> list[str]:
+        """The files to take, of those that are images by their names."""
+        return names
 
     def classify(self, names: list[str]) -> tuple[list[str], Tensor | None]:
         """The classes, and a label for each file."""

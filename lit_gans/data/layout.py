@@ -74,8 +74,15 @@ def classes_of(names: list[str]) -> tuple[list[str], Tensor | None]:
     return classes, torch.tensor([numbers.get(part[0], -1) for part in parts]) if classes else None
 
 
-def summary(source: Source, names: list[str], held: list[Held]) -> str:
-    """What was found, for a person: sizes, kinds, classes, what was left out."""
+def summary(source: Source, names: list[str], held: list[Held], asked: int) -> str:
+    """What was found, for a person: sizes, kinds, classes, what was left out.
+
+    Args:
+        source: where the files are.
+        names: those that could be read.
+        held: what they hold.
+        asked: how many there were to read.
+    """
     sizes = sorted({(image.width * image.height, f"{image.width}x{image.height}") for image in held})
     modes = Counter(image.mode for image in held)
     told = [
@@ -88,7 +95,7 @@ def summary(source: Source, names: list[str], held: list[Held]) -> str:
         told.append(listed([f"{name} {count:,}" for name, count in sorted(Counter(p[0] for p in parts).items())]))
     elif len(loose) < len(parts):
         told.append(f"no classes, because of what lies outside the subfolders ({listed(loose, 3)})")
-    unread = sum(suffix(name) in SUFFIXES for name in source.names) - len(names)
+    unread = asked - len(names)
     left_out = [others(source), f"{unread:,} unreadable" if unread else ""]
     if any(left_out):
         told.append(f"left out: {', '.join(filter(None, left_out))}")
