@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gans.data.base import DataModule
+from lit_gans.data.captions import told
 from lit_gans.data.samples import Samples
 from lit_gans.game import Batch
 from lit_gans.sampler import REMEMBERED_CONDITIONS, Sampler
@@ -64,6 +65,9 @@ class FromTexts(Sampler):
 
     @override
     def prepare(self, batch: Batch) -> Batch:
+        if "text" not in batch and "texts" in batch:  # samples of a data set, of which nothing was drawn yet
+            texts = batch["texts"]
+            batch = {**batch, "text": told(texts, torch.arange(texts.shape[1]).expand(len(texts), -1))}
         if "text" not in batch:
             if "label" not in batch:
                 raise ValueError("A batch needs `text`, the embeddings (N, E) of what its images show, or `label`.")

@@ -265,6 +265,13 @@ def test_the_last_stage_goes_on_until_the_run_ends() -> None:
     assert (model.stage1.turns_taken["generator"], model.stage2.turns_taken["generator"]) == (1, 3)
 
 
+def test_samples_as_a_data_set_has_them() -> None:
+    """Pictures and watches ask the data themselves: all captions of an image are there, none is drawn yet."""
+    texts = torch.randn(3, 6, E)
+    batch = made().prepare({"image": batches(3)[0]["image"], "texts": texts, "kind": torch.arange(3)})
+    torch.testing.assert_close(batch["text"], texts[:, :4].mean(1))
+
+
 def test_data_without_texts_and_captions_without_words() -> None:
     with pytest.raises(ValueError, match="A batch needs `text`"):
         trained(made(), 2, [{"image": batch["image"]} for batch in batches()])
