@@ -125,7 +125,7 @@ def open_source(path: str | None) -> Source:
         FileNotFoundError: if there is nothing at ``path``.
     """
     if not path:
-        raise ValueError("data=folder needs the images' place: data.path=FOLDER, or data.path=FILE.zip.")
+        raise ValueError("A folder of images needs its place: data.path=FOLDER, or data.path=FILE.zip.")
     place = Path(path).expanduser()
     if not place.exists():
         raise FileNotFoundError(f"data.path={path} does not exist{nearest(place.absolute())}")

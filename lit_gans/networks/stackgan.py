@@ -44,7 +44,7 @@ def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: if there are none.
     """
-    coarse, fine = map(halvings, sizes)
+    fine, coarse = halvings(sizes[1]), halvings(sizes[0])
     if coarse >= fine:
         raise ValueError(f"Stage-I's images must be smaller than Stage-II's {sizes[1]} pixels, got {sizes[0]}.")
     if options["network"] not in KINDS:

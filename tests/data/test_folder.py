@@ -275,7 +275,7 @@ def test_a_zip_whose_bytes_changed_is_found_out(tmp_path: Path) -> None:
 
 def test_the_path_is_needed() -> None:
     with pytest.raises(
-        ValueError, match=r"data=folder needs the images' place: data.path=FOLDER, or data.path=FILE.zip"
+        ValueError, match=r"A folder of images needs its place: data.path=FOLDER, or data.path=FILE.zip"
     ):
         made(None)
 
