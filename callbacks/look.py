@@ -52,7 +52,9 @@ def told(model: Sampler, batch: Batch, fake: Tensor, seen: int) -> dict[str, flo
         return found
     for name in model.names:
         game, own = model.named(name), model.game_batch(name, batch)
-        numbers = tell(game, own["image"], game.generate(own), game.condition(own), seen)
+        with game.in_eval_mode():  # as whole models sample: running statistics stay as they are
+            made = game.generate(own)
+        numbers = tell(game, own["image"], made, game.condition(own), seen)
         found |= {f"{name}/{number}": value for number, value in numbers.items()}
     return found
 

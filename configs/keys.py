@@ -18,6 +18,8 @@ from lit_gans.configs.signatures import options_of
 
 SURE = 0.9
 """How similar a key must be to another for no other reason to be looked for."""
+MOST_CHOICES = 3
+"""That a sentence names."""
 
 
 @dataclass
@@ -73,23 +75,25 @@ class Keys:
         return sorted({path.parent.name for folder in self.folders for path in folder.glob("*/*.yaml")})
 
     def choice_with(self, key: str) -> str | None:
-        """Which other choice of an option would bring the key."""
+        """Which other choices of an option would bring the key, the first few; one where several go together."""
         group, *inner = key.split(".")
         if not inner or not is_group(group, self.folders):
             return None
         several, chosen = group in ("tricks", "callbacks"), self.base.hydra.runtime.choices.get(group)
         known = list(chosen or []) if OmegaConf.is_list(chosen) or not chosen else [str(chosen)]
         known = [name for name in known if name != "none"]  # which goes with nothing else
+        found: list[str] = []
         for name, path in options(group, self.folders).items():
             if name in known or not any(part in path.read_text(encoding="utf-8") for part in inner):
                 continue
             choice = f"{group}=[{','.join([*known, name])}]" if several else f"{group}={name}"
             try:
-                if _has(self.composed(choice), key):
-                    return choice
+                found += [choice] if _has(self.composed(choice), key) else []
             except (HydraException, OmegaConfBaseException):
                 continue  # an option that is broken itself
-        return None
+            if len(found) == (1 if several else MOST_CHOICES):
+                break
+        return " or ".join(found) or None
 
     def possible(self, key: str) -> str:
         """What there is in the nearest place that the key names."""

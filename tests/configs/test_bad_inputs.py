@@ -27,7 +27,7 @@ BEFORE_TORCH = {
     "lr=0.1": r"Did you mean model\.generator_optimizer\.lr or model\.discriminator_optimizer\.lr\?",
     "model.latent_dimm=3": r"There is no option model\.latent_dimm\. Did you mean model\.latent_dim\?",
     "tricks.r1.r1_gamma=5": r"There is no option tricks\.r1\.r1_gamma without tricks=\[r1\]: add that",
-    "data.path=pictures": r"There is no option data\.path without data=folder: add that",
+    "data.path=pictures": r"There is no option data\.path without data=captioned or data=folder: add that",
     "callbacks.samples.every=3": r"There is no option callbacks\.samples\.every without callbacks=.default.: add that",
     "model.x=[1,": r"'model\.x=\[1,' cannot be read: lists are written \[1,2\]",
     "dcgan": r"'dcgan' cannot be read: options are written key=value",
