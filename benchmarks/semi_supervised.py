@@ -7,7 +7,7 @@
 Each run plays the game and, with `--supervised`, learns from the same labels with the same network alone. Settings are
 those of the experiments `ssl_*`. A seed chooses the labels, too. `--root` is a folder for `data.root`, or for CIFAR-10
 a pair of files, as in `benchmarks/lapgan.py`. Errors are of the averaged weights and of those that train, at every look
-and at the end; nothing is selected by them.
+and at the end; nothing is selected by them. A run that was stopped goes on from its last look.
 """
 
 import argparse
@@ -82,12 +82,16 @@ class Look(Callback):
 
     def __init__(self, path: Path, every: int, facts: dict[str, Any], ema: EMA) -> None:
         self.path, self.every, self.facts, self.ema = path, every, facts, ema
-        self.looks: list[dict[str, float]] = []
+        self.checkpoint = path.with_suffix(".ckpt")
+        goes_on = self.checkpoint.exists()
+        self.looks: list[dict[str, float]] = json.loads(path.read_text())["looks"] if goes_on else []
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Starts the clocks."""
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        """Starts the clocks, at what an earlier part of the run took."""
+        last = self.looks[-1] if self.looks else {"minutes": 0, "cpu_minutes": 0}
+        self.wall = time.perf_counter() - 60 * last["minutes"]
+        self.cpu = time.process_time() - 60 * last["cpu_minutes"]
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Looks if it is time."""
@@ -112,6 +116,7 @@ class Look(Callback):
         self.looks.append({**row, "averaged": averaged, "raw": raw})
         images.save(images.grid(images.to_uint8(samples)), self.path.with_suffix(".png"))
         self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
+        trainer.save_checkpoint(self.checkpoint)
         print(self.path.stem, {name: round(value, 4) for name, value in self.looks[-1].items()}, flush=True)
         self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
 
@@ -137,10 +142,12 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
         max_steps=arguments.updates,
         max_epochs=-1,
         max_time=datetime.timedelta(minutes=arguments.minutes) if arguments.minutes else None,
-        callbacks=[ema, Look(path, arguments.every, facts, ema)],
+        callbacks=[ema, look := Look(path, arguments.every, facts, ema)],
     )
     model = model_of(arguments.data, seed, unsupervised=unsupervised)
-    trainer.fit(model, datamodule=data_of(arguments.data, arguments.root, labels, arguments.batch, seed))
+    data = data_of(arguments.data, arguments.root, labels, arguments.batch, seed)
+    last = str(look.checkpoint) if look.checkpoint.exists() else None
+    trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
 
 
 def table(runs: list[dict[str, Any]]) -> str:

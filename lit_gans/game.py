@@ -112,6 +112,9 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         """The batch with what its players share, made before the first turn and only if it is not cut into parts."""
         return batch
 
+    def before_turn(self, player: str, batch: Batch) -> None:
+        """Comes before each turn of the player of this name, on the batch that it plays on."""
+
     # The turns
 
     @override
@@ -160,6 +163,7 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             counts: whether ``trainer.global_step`` grows.
         """
         player = self.game[index]
+        self.before_turn(player.name, batch)
         self.seed_turn(player.name, self.turns_taken[player.name])
         terms: dict[str, Tensor] = {}
         with self.frozen_but(index):
@@ -184,11 +188,6 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             (wrapped[place] if isinstance(wrapped, list) else wrapped).step()
         else:
             self.trainer.strategy.optimizer_step(self.trainer.optimizers[place], lambda: None)
-
-    def optimizer_of(self, network: nn.Module) -> Any:
-        """The one of the player who moves a network."""
-        owner = [network in player.networks for player in self.game].index(True)
-        return self.trainer.optimizers[self.first_optimizer + owner]
 
     @contextmanager
     def frozen_but(self, index: int) -> Iterator[None]:

@@ -4,7 +4,7 @@
 shape, usually ``(N,)``. Nothing here applies a sigmoid first: every logarithm is a softplus, finite at any logit.
 A pair of functions makes a game: ``<game>_discriminator_loss`` and ``<game>_generator_loss``. What the generator may
 look at instead comes after: the highest logits, and the distance of the discriminator's mean features. Then the game
-of a discriminator that tells classes, too, and what comes with conditions that are texts.
+of a discriminator that tells classes, too, and what comes with conditions that are texts and images of several sizes.
 """
 
 from torch import Tensor, bfloat16, float16
@@ -208,3 +208,24 @@ def gaussian_kl(mean: Tensor, log_std: Tensor) -> Tensor:
         log_std: s, log sigma, ``(N, D)``.
     """
     return ((2 * log_std).exp() + mean.square() - 1).mean() / 2 - log_std.mean()
+
+
+def colour_distance(fine: Tensor, coarse: Tensor) -> Tensor:
+    """How far the colours of images are from those of smaller ones (StackGAN++, arXiv 1710.10916, eq. 9).
+
+    E (m - m')^2 + 5 E (S - S')^2, each a mean over samples and entries, m the mean colour of an image's pixels and S
+    their covariance; 5 is the authors' ratio of the two. The smaller image is a constant.
+
+    Args:
+        fine: ``(N, C, H, W)``.
+        coarse: ``(N, C, h, w)``.
+    """
+    (mean, covariance), (coarse_mean, coarse_covariance) = _colours(fine), _colours(coarse.detach())
+    return (mean - coarse_mean).square().mean() + 5 * (covariance - coarse_covariance).square().mean()
+
+
+def _colours(image: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean colour ``(N, C)`` and the covariance ``(N, C, C)`` of each image's pixels."""
+    pixels = (image.float() if image.dtype in (float16, bfloat16) else image).flatten(2)
+    mean = pixels.mean(2, keepdim=True)
+    return mean[:, :, 0], (pixels - mean) @ (pixels - mean).mT / pixels.shape[2]

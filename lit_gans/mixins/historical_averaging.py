@@ -49,11 +49,10 @@ class HistoricalAveraging(Remembering):
         self.history = RunningMeans(["discriminator"] * history_discriminator + ["generator"] * history_generator)
 
     @override
-    def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
-        name = self.game[index].name
-        if name in self.history.means:
-            self.history.add(name, dict(getattr(self, name).named_parameters()), self.turns_taken[name] + 1)
-        return super().take_turn(index, batch, size, last=last, counts=counts)
+    def before_turn(self, player: str, batch: Batch) -> None:
+        super().before_turn(player, batch)
+        if player in self.history.means:
+            self.history.add(player, dict(getattr(self, player).named_parameters()), self.turns_taken[player] + 1)
 
     def history_term(self, name: str) -> Tensor:
         """What the player ``name`` minimises besides; 0 for one that is not held."""

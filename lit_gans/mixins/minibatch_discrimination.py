@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from typing_extensions import override
 
 from lit_gans.game import Batch
@@ -52,10 +52,10 @@ class MinibatchDiscrimination(GAN):
         return network
 
     @override
-    def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
+    def before_turn(self, player: str, batch: Batch) -> None:
+        super().before_turn(player, batch)
         if not self.turns_taken:
             self.calibrate(self.parts(batch)[0])
-        return super().take_turn(index, batch, size, last=last, counts=counts)
 
     @torch.no_grad()
     def calibrate(self, batch: Batch) -> None:

@@ -65,5 +65,6 @@ class Unrolled(GAN):
             with self.standing_in(discriminator=weights):
                 return reduce(add, self.discriminator_terms(batch, batch["fake"]).values())
 
-        optimizer = self.optimizer_of(self.discriminator)
+        owner = [self.discriminator in player.networks for player in self.game].index(True)
+        optimizer = self.trainer.optimizers[self.first_optimizer + owner]
         return unrolling.look_ahead(objective, self.discriminator, optimizer, **self.ahead)

@@ -10,6 +10,7 @@ from lit_gans.models.rsgan import RSGAN
 from lit_gans.models.semi_supervised import SemiSupervisedGAN
 from lit_gans.models.sngan import SNGAN
 from lit_gans.models.stackgan import StackGAN
+from lit_gans.models.stackgan_pp import StackGANPP
 from lit_gans.models.unrolled import UnrolledGAN
 from lit_gans.models.wgan import WGAN
 from lit_gans.models.wgan_gp import WGANGP
@@ -27,5 +28,6 @@ __all__ = [
     "WGANGP",
     "SemiSupervisedGAN",
     "StackGAN",
+    "StackGANPP",
     "UnrolledGAN",
 ]

@@ -1,0 +1,403 @@
+"""Does a StackGAN draw what it is told? Shapes with captions, whose images a classifier of their attributes reads.
+
+    python benchmarks/stackgan.py --out FOLDER --reader
+    python benchmarks/stackgan.py --out FOLDER --method stackgan no_augmentation no_wrong_pairs one_stage --seeds 0 1 2
+    python benchmarks/stackgan.py --out FOLDER --collect
+
+Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
+a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `one_stage`: Stage-I
+alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which must have been run.
+
+`--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
+examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
+run that was stopped goes on from its last look; nothing is selected by the looks.
+"""
+
+import argparse
+import json
+import logging
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from machine import machine
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from lit_gans.callbacks import images
+from lit_gans.callbacks.ema import EMA
+from lit_gans.data import Shapes
+from lit_gans.data.shapes import Drawn, kinds_of, names_of
+from lit_gans.data.wording import ATTRIBUTES, WORDINGS, caption
+from lit_gans.metrics.diversity import spread as spread_of
+from lit_gans.metrics.extractors import FeatureExtractor
+from lit_gans.metrics.scores import Scores, Statistics
+from lit_gans.models import StackGAN
+from lit_gans.models.stackgan import partners
+from lit_gans.pyramid import shrink
+
+READ = tuple(ATTRIBUTES)[:5]
+"""The attributes that vary where an image has one shape."""
+METHODS: dict[str, dict[str, Any]] = {
+    "stackgan": {},
+    "no_augmentation": {"augmentation": "none"},
+    "no_wrong_pairs": {"wrong_weight": 0.0},
+    "one_stage": {"stages": [1], "stage_steps": None},
+}
+SETTINGS: dict[str, Any] = {
+    **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
+    "text_encoder": {"name": "bag_of_words", "dim": 256},
+}
+PART = 250
+"""Images that are made or read at once."""
+
+
+# Images of which everything is known
+
+
+def drawn(attributes: Tensor, size: int) -> Tensor:
+    """Real images ``(N, 3, S, S)`` uint8 of attributes ``(N, 6)``, each varied in its own way."""
+    own = Drawn(attributes, torch.rand(len(attributes), 10) * 2 - 1, size)
+    return own.images(torch.arange(len(attributes)))
+
+
+def some(combinations: Tensor, n: int) -> Tensor:
+    """Attributes ``(n, 6)`` of some of the combinations ``(M, 4)``, on any background."""
+    chosen = combinations[torch.randint(len(combinations), (n,))]
+    background = torch.randint(len(ATTRIBUTES["background"]), (n, 1))
+    return torch.cat([chosen, background, torch.zeros(n, 1, dtype=torch.int64)], 1)
+
+
+def captions_of(attributes: Tensor) -> list[str]:
+    """One caption each, in some wording."""
+    wordings = torch.randint(WORDINGS, (len(attributes),)).tolist()
+    return [caption(names_of(row), wording) for row, wording in zip(attributes, wordings, strict=True)]
+
+
+class Reader(nn.Module):
+    """uint8 images ``(N, 3, S, S)`` to features ``(N, 128)``; ``read`` to attributes ``(N, 5)``."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, size // 32)):
+            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.features = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 8**2, 128), nn.ReLU())
+        self.outputs = nn.ModuleList(nn.Linear(128, len(ATTRIBUTES[name])) for name in READ)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Features."""
+        features: Tensor = self.features(image.float() / 127.5 - 1)
+        return features
+
+    def logits(self, image: Tensor) -> list[Tensor]:
+        """Of each attribute."""
+        features = self(image)
+        return [output(features) for output in self.outputs]
+
+    @torch.no_grad()
+    def read(self, image: Tensor) -> Tensor:
+        """Attributes ``(N, 5)``."""
+        parts = [torch.stack([own.argmax(1) for own in self.logits(part)], 1) for part in image.split(PART)]
+        return torch.cat(parts)
+
+
+def blurred(image: Tensor) -> Tensor:
+    """At half the size, and enlarged again, as Stage-I's images are."""
+    small = shrink(image.float() / 127.5 - 1, image.shape[-1] // 2)
+    return images.to_uint8(interpolate(small, image.shape[-1], mode="bilinear"))
+
+
+def train_reader(arguments: argparse.Namespace) -> None:
+    """Writes the classifier's weights, and prints how it reads images of combinations that no GAN is shown."""
+    torch.manual_seed(0)
+    shapes, reader = Shapes(image_size=arguments.size), Reader(arguments.size)
+    everything = torch.cat([shapes.combinations(held_out=held_out) for held_out in (False, True)])
+    optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=arguments.reader)
+    for _ in range(arguments.reader):
+        attributes = some(everything, 128)
+        image = drawn(attributes, arguments.size)
+        image[::4] = blurred(image[::4])
+        noise = 12 * torch.rand(len(image), 1, 1, 1) * torch.randn(image.shape)
+        loss = sum(cross_entropy(own, attributes[:, k]) for k, own in enumerate(reader.logits(image + noise)))
+        optimizer.zero_grad()
+        torch.autograd.backward(torch.as_tensor(loss))
+        optimizer.step()
+        schedule.step()
+    reader.eval()
+    attributes = some(shapes.combinations(held_out=True), 5_000)
+    image = drawn(attributes, arguments.size)
+    for name, these in (("drawn", image), ("blurred", blurred(image))):
+        right = reader.read(these) == attributes[:, : len(READ)]
+        shares = ", ".join(f"{name} {share:.2%}" for name, share in zip(READ, right.double().mean(0), strict=True))
+        print(f"5,000 images of held-out combinations, {name}: {shares}; all {right.all(1).double().mean():.2%}")
+    save_file(reader.state_dict(), str(arguments.out / f"reader-{arguments.size}.safetensors"))
+
+
+def reader_of(arguments: argparse.Namespace) -> Reader:
+    """As it was trained."""
+    reader = Reader(arguments.size)
+    reader.load_state_dict(load_file(arguments.out / f"reader-{arguments.size}.safetensors"))
+    return reader.eval()
+
+
+# What is measured
+
+
+class Measures:
+    """Of a model that is in eval mode; the same images and captions are asked for at every look.
+
+    Args:
+        arguments: of the command line.
+    """
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.size, self.samples, self.reader = arguments.size, arguments.samples, reader_of(arguments)
+        shapes, extractor = (
+            Shapes(image_size=self.size),
+            FeatureExtractor("shapes", self.reader, (3, self.size, self.size)),
+        )
+        self.seen, self.unseen = (shapes.combinations(held_out=held_out) for held_out in (False, True))
+        self.extractor = extractor
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            real = drawn(some(self.seen, 5_000), self.size)
+        batches = ((extractor(part), torch.zeros(len(part), dtype=torch.bool)) for part in real.split(PART))
+        self.scores = Scores(Statistics.of(batches, extractor.num_features, real.device), kid_subsets=0)
+        self.real_edges = edges(real)
+
+    def of(self, model: StackGAN, stages: tuple[int, ...]) -> dict[str, Any]:
+        """All of them, the stages' apart."""
+        row: dict[str, Any] = {}
+        for part, combinations in (("seen", self.seen), ("unseen", self.unseen)):
+            attributes = some(combinations, self.samples)
+            texts = captions_of(attributes)
+            for stage in stages:
+                made = self.made(model, texts, stage)
+                right = (self.reader.read(made) == attributes[:, : len(READ)]).double()
+                own = dict(zip(READ, right.mean(0).tolist(), strict=True))
+                row[f"stage{stage}/{part}"] = {**own, "all": float(right.prod(1).mean())}
+                if part == "seen":
+                    features = torch.cat([self.extractor(some_of) for some_of in made.split(PART)])
+                    row[f"stage{stage}/fid"] = self.scores.score(features)["fid"]
+                    row[f"stage{stage}/edges"] = edges(made) / self.real_edges
+            row[f"rank/{part}"] = self.ranks(model, attributes[: self.samples // 2], stages[-1])
+        for stage in stages:
+            row[f"stage{stage}/diversity"] = self.diversity(model, stage)
+        return row
+
+    def made(self, model: StackGAN, texts: list[str], stage: int) -> Tensor:
+        """Images of captions at full size, ``(N, 3, S, S)`` uint8; small ones enlarged."""
+        parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
+        made = torch.cat([model.sample(captions=part, stage=stage) for part in parts]).float()
+        return images.to_uint8(made if made.shape[-1] == self.size else interpolate(made, self.size, mode="bilinear"))
+
+    def diversity(self, model: StackGAN, stage: int, captions: int = 50, each: int = 8) -> float:
+        """The mean distance of two images of a caption, by that of two drawn images of the same attributes."""
+        attributes = some(self.seen, captions)
+        texts = [text for text in captions_of(attributes) for _ in range(each)]
+        made = self.made(model, texts, stage).unflatten(0, (captions, each))
+        real = drawn(attributes.repeat_interleave(each, 0), self.size).unflatten(0, (captions, each))
+        fakes, reals = (sum(spread_of(own).distance for own in these.float()) for these in (made, real))
+        return fakes / reals
+
+    @torch.no_grad()
+    def ranks(self, model: StackGAN, attributes: Tensor, stage: int) -> dict[str, float]:
+        """The share of real images whose own caption is scored above a wrong one.
+
+        A wrong one is that of another image (``any``), or their own, of which one attribute was changed.
+        """
+        game = model.named(f"stage{stage}")
+        image = drawn(attributes, self.size).float() / 127.5 - 1
+        right = game.discriminate(image, model.encode(captions_of(attributes)))
+        which, other = partners(kinds_of(attributes))
+        wrong = game.discriminate(image[which], model.encode(captions_of(attributes[other])))
+        shares = {"any": float((right[which] > wrong).double().mean())}
+        for column, name in enumerate(READ):
+            count, changed = len(ATTRIBUTES[name]), attributes.clone()
+            changed[:, column] = (changed[:, column] + torch.randint(1, count, (len(changed),))) % count
+            wrong = game.discriminate(image, model.encode(captions_of(changed)))
+            shares[name] = float((right > wrong).double().mean())
+        return shares
+
+
+def edges(image: Tensor) -> float:
+    """The mean squared difference of neighbouring pixels of uint8 images."""
+    x = image.float() / 255
+    return float((x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()) / 2)
+
+
+class Look(Callback):
+    """Measures now and then, and at the end; the time that this takes does not count."""
+
+    def __init__(self, path: Path, arguments: argparse.Namespace, facts: dict[str, Any], ema: EMA) -> None:
+        self.path, self.every, self.facts, self.ema = path, arguments.every, facts, ema
+        self.measures, self.checkpoint = Measures(arguments), path.with_suffix(".ckpt")
+        self.stages = (1,) if facts["method"] == "one_stage" else (1, 2)
+        self.budget = budget_of(path) if facts["method"] == "one_stage" else None
+        self.looks: list[dict[str, Any]] = json.loads(path.read_text())["looks"] if self.checkpoint.exists() else []
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Starts the clocks, at what an earlier part of the run took."""
+        last = self.looks[-1] if self.looks else {"minutes": 0, "cpu_minutes": 0}
+        self.wall = time.perf_counter() - 60 * last["minutes"]
+        self.cpu = time.process_time() - 60 * last["cpu_minutes"]
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        """Looks if it is time."""
+        if trainer.global_step % self.every == 0:
+            self.look(trainer, pl_module)
+        if self.budget is not None and time.process_time() - self.cpu >= 60 * self.budget:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Looks."""
+        if not self.looks or self.looks[-1]["updates"] != trainer.global_step:
+            self.look(trainer, pl_module)
+
+    def look(self, trainer: Any, model: StackGAN) -> None:
+        """One row, written down at once."""
+        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        row = {"updates": trainer.global_step, "minutes": wall / 60, "cpu_minutes": cpu / 60}
+        stages = tuple(stage for stage in self.stages if model.named(f"stage{stage}").turns_taken["generator"])
+        with self.ema.swapped(model), torch.random.fork_rng(), model.in_eval_mode():
+            torch.manual_seed(2)
+            row |= self.measures.of(model, stages)
+            self.draw(model, stages)
+        self.looks.append(row)
+        self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
+        trainer.save_checkpoint(self.checkpoint)
+        last = f"stage{stages[-1]}"
+        brief = {name: round(value, 3) for name, value in row[f"{last}/seen"].items()}
+        fids = {stage: round(row[f"stage{stage}/fid"], 2) for stage in stages}
+        print(self.path.stem, trainer.global_step, f"{cpu / 60:.1f} min", last, brief, "FID", fids, flush=True)
+        self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
+
+    def draw(self, model: StackGAN, stages: tuple[int, ...]) -> None:
+        """Two images each of twelve captions from either stage, the first of each row enlarged Stage-I's."""
+        texts = captions_of(torch.cat([some(self.measures.seen, 6), some(self.measures.unseen, 6)]))
+        rows = [self.measures.made(model, texts, stage) for stage in stages for _ in range(2)]
+        captions = [*[""] * (len(texts) * (len(rows) - 1)), *texts]
+        images.save(images.grid(torch.cat(rows), len(texts), captions), self.path.with_suffix(".png"))
+
+
+def budget_of(path: Path) -> float:
+    """CPU minutes of the same seed's two stages.
+
+    Raises:
+        SystemExit: if these were not run.
+    """
+    whole = path.with_name(path.name.replace("one_stage", "stackgan"))
+    if not whole.exists():
+        raise SystemExit(f"one_stage may take as long as stackgan of the same seed, which is not there: {whole}.")
+    return float(json.loads(whole.read_text())["looks"][-1]["cpu_minutes"])
+
+
+# Runs
+
+
+def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
+    """With the settings of the experiment, but for the method's own."""
+    size = 2 * arguments.size if method == "one_stage" else arguments.size
+    options = {**SETTINGS, "stage_steps": arguments.stage_steps, **METHODS[method]}
+    return StackGAN(image_size=size, coarse_size=size // 2, seed=seed, **options)
+
+
+def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
+    """Trains to the end."""
+    path, ema = arguments.out / f"{arguments.size}-{method}-seed{seed}.json", EMA()
+    facts = {"size": arguments.size, "method": method, "seed": seed, "precision": arguments.precision}
+    look = Look(path, arguments, {**facts, "stage_steps": arguments.stage_steps, "machine": machine()}, ema)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = lightning.Trainer(
+        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        accelerator=arguments.accelerator,
+        precision=arguments.precision,
+        max_steps=-1 if method == "one_stage" else sum(arguments.stage_steps),
+        max_epochs=-1,
+        callbacks=[ema, look],
+    )
+    last = str(look.checkpoint) if look.checkpoint.exists() else None
+    data = Shapes(image_size=arguments.size, batch_size=arguments.batch, seed=seed)
+    trainer.fit(model_of(method, seed, arguments), datamodule=data, ckpt_path=last, weights_only=True)
+
+
+def tables(runs: list[dict[str, Any]]) -> str:
+    """Markdown, at the end of the runs: what is read from images, and how the stages and the texts compare."""
+    names = [*READ, "all"]
+    read = [["size", "method", "seeds", "minutes (CPU)", "images of", *names, "best look, all"]]
+    more = [["size", "method", "stage", "FID", "best FID", "edges / real", "diversity / real"]]
+    rank = [["size", "method", "captions", "any", *READ]]
+    for size, method in sorted({(run["size"], run["method"]) for run in runs}):
+        same = [run["looks"] for run in runs if (run["size"], run["method"]) == (size, method)]
+        last = [looks[-1] for looks in same]
+        stages = [stage for stage in ("stage1", "stage2") if f"{stage}/fid" in last[0]]
+        minutes = [f"{statistics.mean(row[key] for row in last):.0f}" for key in ("minutes", "cpu_minutes")]
+        for stage in stages:
+            for part in ("seen", "unseen"):
+                key = f"{stage}/{part}"
+                cells = [spread([100 * row[key][name] for row in last]) for name in names]
+                best = spread([100 * max(row[key]["all"] for row in looks if key in row) for looks in same])
+                head = [str(size), method, str(len(same)), f"{minutes[0]} ({minutes[1]})"]
+                read.append([*head, f"{stage}, {part}", *cells, best])
+            best = spread([min(row[f"{stage}/fid"] for row in looks if f"{stage}/fid" in row) for looks in same])
+            cells = [spread([row[f"{stage}/{name}"] for row in last]) for name in ("fid", "edges", "diversity")]
+            more.append([str(size), method, stage, cells[0], best, *cells[1:]])
+        for part in ("seen", "unseen"):
+            cells = [spread([100 * row[f"rank/{part}"][name] for row in last]) for name in ("any", *READ)]
+            rank.append([str(size), method, part, *cells])
+    return "\n\n".join("\n".join(markdown(rows)) for rows in (read, more, rank))
+
+
+def markdown(rows: list[list[str]]) -> list[str]:
+    """Lines of a table whose first row is the head."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of several, standard deviation."""
+    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3g}{deviation}"
+
+
+def main() -> None:
+    """Runs what is asked for, or prints what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[8000, 4000], help="updates of each stage")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
+    parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")
+    parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
+    parser.add_argument("--precision", default="32-true")
+    parser.add_argument("--reader", type=int, nargs="?", const=1500, help="train the classifier, for so many updates")
+    parser.add_argument("--collect", action="store_true", help="print the tables of what there is")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.collect:
+        runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-seed*.json"))]
+        print(*sorted({re.sub(", load [0-9.]+", "", run["machine"]) for run in runs}), tables(runs), sep="\n\n")
+    elif arguments.reader:
+        train_reader(arguments)
+    else:
+        for seed in arguments.seeds:
+            for method in arguments.method:
+                run(method, seed, arguments)
+
+
+if __name__ == "__main__":
+    main()
