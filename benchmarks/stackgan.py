@@ -215,7 +215,7 @@ class Measures:
         A wrong one is that of another image (``any``), or their own, of which one attribute was changed.
         """
         game = model.named(f"stage{stage}")
-        image = drawn(attributes, self.size).float() / 127.5 - 1
+        image = shrink(drawn(attributes, self.size).float() / 127.5 - 1, (game.sample_shape or ())[-1])
         right = game.discriminate(image, model.encode(captions_of(attributes)))
         which, other = partners(kinds_of(attributes))
         wrong = game.discriminate(image[which], model.encode(captions_of(attributes[other])))

@@ -112,8 +112,10 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
         """The batch with what its players share, made before the first turn and only if it is not cut into parts."""
         return batch
 
-    def before_turn(self, player: str, batch: Batch) -> None:
-        """Comes before each turn of the player of this name, on the batch that it plays on."""
+    @contextmanager
+    def in_turn(self, player: str, batch: Batch) -> Iterator[None]:
+        """Around each turn of the player of this name, on this batch."""
+        yield
 
     # The turns
 
@@ -163,10 +165,9 @@ class Game(lightning.LightningModule, metaclass=BuiltAfterInit):
             counts: whether ``trainer.global_step`` grows.
         """
         player = self.game[index]
-        self.before_turn(player.name, batch)
-        self.seed_turn(player.name, self.turns_taken[player.name])
         terms: dict[str, Tensor] = {}
-        with self.frozen_but(index):
+        with self.in_turn(player.name, batch), self.frozen_but(index):
+            self.seed_turn(player.name, self.turns_taken[player.name])
             for parameter in self.moved[index]:
                 parameter.grad = None
             for part in self.parts(batch):

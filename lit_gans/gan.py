@@ -170,8 +170,8 @@ class GAN(Sampler):
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
     def generate(self, batch: Batch) -> Tensor:
-        """A fake for every sample of the batch, or those that its players share."""
-        if "fake" in batch:
+        """A fake for every sample of the batch: those that its players share, which are the present generator's."""
+        if "fake" in batch and "generator" not in self.stand_ins:
             return batch["fake"]
         return self.play("generator", self.sample_latent(len(batch["image"])), self.condition(batch))
 

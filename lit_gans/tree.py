@@ -1,5 +1,6 @@
 """Games whose generators are the branches of one tree, which one player moves: StackGAN++, say."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import torch
@@ -65,9 +66,10 @@ class Tree(Games):
     @override
     def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
         if index == len(self.names):
-            for name in self.names:
-                self.named(name).before_turn(GENERATOR, batch)
-            terms = super().take_turn(index, batch, size, last=last, counts=counts)
+            with ExitStack() as turns:
+                for name in self.names:
+                    turns.enter_context(self.named(name).in_turn(GENERATOR, batch))
+                terms = super().take_turn(index, batch, size, last=last, counts=counts)
             for name in self.names:
                 self.named(name).turns_taken[GENERATOR] += 1
             return terms

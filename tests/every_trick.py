@@ -1,7 +1,7 @@
 """Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
 
 LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another; StackGAN
-is stopped in either stage.
+is stopped in either stage, and StackGAN++ remembers as LAPGAN does.
 
 usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
 """
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lit_gans import Sampler, compose
 from lit_gans.data import Digits
-from lit_gans.models import DCGAN, LAPGAN, SemiSupervisedGAN, StackGAN
+from lit_gans.models import DCGAN, LAPGAN, SemiSupervisedGAN, StackGAN, StackGANPP
 from tests.conftest import TINY, trainer
 from tests.mixins.test_tricks import BASE, NO_BATCH_NORM, SMALL, TRICKS, WITH, options_of, trick_classes
 from tests.resume import differences
@@ -27,7 +27,7 @@ from tests.resume import differences
 BATCHES, STOP, BATCH = 6, 3, 16
 PYRAMID = ("historical_averaging", "checkpoint_replay")
 STAGES = {"stackgan in stage 1": [4, 2], "stackgan in stage 2": [2, 4]}
-NAMES = (*TRICKS, "lapgan", "semi_supervised", *STAGES)
+NAMES = (*TRICKS, "lapgan", "semi_supervised", *STAGES, "stackgan_pp")
 
 
 class Save(Callback):
@@ -48,6 +48,9 @@ def made(name: str) -> Sampler:
         return compose(LAPGAN, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL["lapgan"], **own)
     if name == "semi_supervised":
         return SemiSupervisedGAN(**SMALL[name])
+    if name == "stackgan_pp":
+        own = {key: value for trick in PYRAMID for key, value in options_of(trick).items()}
+        return compose(StackGANPP, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL[name], **own)
     if name in STAGES:
         return StackGAN(**{**SMALL["stackgan"], "stage_steps": STAGES[name]})
     options = options_of(name)

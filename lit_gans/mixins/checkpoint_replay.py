@@ -6,10 +6,11 @@ ever further apart and adds a regularisation; here a turn meets one past self at
 what an ordinary turn costs.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from torch import Tensor
 from typing_extensions import override
 
 from lit_gans.game import Batch
@@ -52,15 +53,13 @@ class CheckpointReplay(Remembering):
             )
 
     @override
-    def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
-        player, past = self.game[index].name, {}
+    @contextmanager
+    def in_turn(self, player: str, batch: Batch) -> Iterator[None]:
+        past, turn = {}, self.turns_taken[player]
         if player in OPPONENTS:
-            draw = Random(self.key("past", player, self.turns_taken[player]))  # the same on every rank
+            draw = Random(self.key("past", player, turn))  # the same on every rank
             past = self.past_selves.met(OPPONENTS[player], draw, self.device)
-        if "generator" in past:  # the fakes that the players share are the present one's
-            batch = {name: value for name, value in batch.items() if name != "fake"}
-        with self.standing_in(**past):
-            terms = super().take_turn(index, batch, size, last=last, counts=counts)
-        if counts and self.global_step % self.past_selves.every == 0:
+        with super().in_turn(player, batch), self.standing_in(**past):
+            yield
+        if player == "generator" and (turn + 1) % self.past_selves.every == 0:
             self.past_selves.add(generator=self.generator, discriminator=self.discriminator)
-        return terms

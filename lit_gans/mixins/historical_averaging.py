@@ -4,6 +4,8 @@ Inspired by fictitious play: in the game of x * y, where plain gradient descent 
 gets there. The paper leaves the weight open.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -49,10 +51,12 @@ class HistoricalAveraging(Remembering):
         self.history = RunningMeans(["discriminator"] * history_discriminator + ["generator"] * history_generator)
 
     @override
-    def before_turn(self, player: str, batch: Batch) -> None:
-        super().before_turn(player, batch)
+    @contextmanager
+    def in_turn(self, player: str, batch: Batch) -> Iterator[None]:
         if player in self.history.means:
             self.history.add(player, dict(getattr(self, player).named_parameters()), self.turns_taken[player] + 1)
+        with super().in_turn(player, batch):
+            yield
 
     def history_term(self, name: str) -> Tensor:
         """What the player ``name`` minimises besides; 0 for one that is not held."""

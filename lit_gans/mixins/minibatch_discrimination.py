@@ -4,6 +4,8 @@ A discriminator that looks at each sample alone cannot tell that all of them are
 is to the others of its batch tells a collapsed generator at a glance.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -52,10 +54,12 @@ class MinibatchDiscrimination(GAN):
         return network
 
     @override
-    def before_turn(self, player: str, batch: Batch) -> None:
-        super().before_turn(player, batch)
+    @contextmanager
+    def in_turn(self, player: str, batch: Batch) -> Iterator[None]:
         if not self.turns_taken:
             self.calibrate(self.parts(batch)[0])
+        with super().in_turn(player, batch):
+            yield
 
     @torch.no_grad()
     def calibrate(self, batch: Batch) -> None:

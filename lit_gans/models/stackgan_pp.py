@@ -62,7 +62,8 @@ class StackGANPPScale(GAN):
 
     @override
     def generate(self, batch: Batch) -> Tensor:
-        return batch["fake"] if "fake" in batch else self.grow(batch["before"], batch["c"])[1]
+        past = "generator" in self.stand_ins  # on the present map
+        return self.grow(batch["before"], batch["c"])[1] if past else batch["fake"]
 
     def grow(self, before: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """The branch's map, and its images."""

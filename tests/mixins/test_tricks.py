@@ -30,12 +30,17 @@ STACKGAN = {
     **{"c_dim": 4, "residual_blocks": 1, "stage_steps": [1, 1], "network": "simple"},
     "text_encoder": {"name": "bag_of_words", "dim": 8},
 }
+STACKGAN_PP = {
+    **SEMI_SUPERVISED,
+    **{"c_dim": 4, "residual_blocks": 1, "scales": 2, "text_encoder": {"name": "bag_of_words", "dim": 8}},
+}
 SMALL: dict[str, dict[str, Any]] = {
     "mlp_gan": MLP,
     "unrolled": {**MLP, "unrolled_steps": 2},
     "lapgan": LAPGAN,
     "semi_supervised": SEMI_SUPERVISED,
     "stackgan": STACKGAN,
+    "stackgan_pp": STACKGAN_PP,
 }
 NO_BATCH_NORM = {"discriminator_norm": "none"}
 BASE: dict[str, dict[str, Any]] = {"joint_batch": {"discriminator_norm": "batch"}}
