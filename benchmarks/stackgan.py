@@ -52,6 +52,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
+    "discriminator_norm": "layer",
     "text_encoder": {"name": "bag_of_words", "dim": 256},
 }
 PART = 250
@@ -308,7 +309,9 @@ def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
     """With the settings of the experiment, but for the method's own."""
     size = 2 * arguments.size if method == "one_stage" else arguments.size
     options = {**SETTINGS, "stage_steps": arguments.stage_steps, **METHODS[method]}
-    return StackGAN(image_size=size, coarse_size=size // 2, seed=seed, **options)
+    model = StackGAN(image_size=size, coarse_size=size // 2, seed=seed, **options)
+    model.sample_shape = (3, arguments.size, arguments.size)  # one stage is a half, whose other half is never made
+    return model
 
 
 def run(method: str, seed: int, arguments: argparse.Namespace) -> None:

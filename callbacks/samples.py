@@ -31,8 +31,8 @@ class SampleGrid(Callback):
     and ``progress.gif`` now and then and at the end. A class-conditional model's grid has a class in each column; under
     an image of a text stands the text. Points in the plane, or on a line, are shown as a density beside a scatter plot
     over the real ones.
-    Every logger that takes pictures gets the same ones, as ``samples``, ``samples_raw`` and ``reals``. A resumed run
-    goes on with the same latent and conditions.
+    Every logger that takes pictures gets the same ones, as ``samples``, ``samples_raw`` and ``reals``, and one that has
+    ``log_captions`` a table of texts and images. A resumed run goes on with the same latent and conditions.
 
     Args:
         every: generator updates between two grids.
@@ -98,6 +98,7 @@ class SampleGrid(Callback):
             self._show(trainer, picture, "reals", "reals.png")
         with averaged(trainer, model):
             self._show(trainer, self._picture(model, reals), "samples", f"samples/{name}")
+            self._list(trainer, model)
             for view, more in model.views.items():
                 self._show(trainer, self._picture(model, reals, **more), f"samples_{view}", f"samples/{view}/{name}")
         if find_ema(trainer) is not None:
@@ -120,13 +121,26 @@ class SampleGrid(Callback):
         self.condition = None if condition is None else condition.cpu()
 
     def _picture(self, model: Sampler, reals: Tensor | None, **more: Any) -> Image.Image:
-        n, latent, condition = len(self.latent), self.latent, self.condition
-        # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
-        samples = model.keyed(lambda: model.sample(n, latent=latent, condition=condition, **more), "samples", "noise")
+        samples = self._samples(model, **more)
         if samples.dim() == 2:
             return plane(samples, reals, self.centres)
-        captions = model.captions_of(condition) if isinstance(model, FromTexts) and condition is not None else []
-        return grid(samples, self.columns, captions)
+        return grid(samples, self.columns, self._captions(model))
+
+    def _samples(self, model: Sampler, **more: Any) -> Tensor:
+        n, latent, condition = len(self.latent), self.latent, self.condition
+        # Under a key: a generator that draws noise of its own draws the same each time, and disturbs nobody's.
+        return model.keyed(lambda: model.sample(n, latent=latent, condition=condition, **more), "samples", "noise")
+
+    def _captions(self, model: Sampler) -> list[str]:
+        return [] if self.condition is None or not isinstance(model, FromTexts) else model.captions_of(self.condition)
+
+    def _list(self, trainer: Trainer, model: Sampler) -> None:
+        """Gives the texts and their images to the loggers that take tables of them."""
+        loggers, captions = [own for own in trainer.loggers if hasattr(own, "log_captions")], self._captions(model)
+        if loggers and captions:
+            tiles = [grid(sample[None]) for sample in self._samples(model)]
+            for logger in loggers:
+                logger.log_captions(key="captions", captions=captions, images=tiles, step=self.drawn)
 
     def _reals(self, trainer: Trainer, model: Sampler) -> Tensor | None:
         """Real samples, the same each time; None where the data set is not known."""

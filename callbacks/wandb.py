@@ -1,7 +1,7 @@
 """Weights & Biases: online with a key, offline without one, every row on the step that everything shares."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,6 +160,14 @@ class WandbRun(WandbLogger):
                     "(lit_gans.callbacks.images.to_uint8 makes them)."
                 )
         super().log_image(key, images, step, **kwargs)
+
+    @rank_zero_only
+    def log_captions(self, key: str, captions: Sequence[str], images: Sequence[Any], step: int | None = None) -> None:
+        """Logs a table of texts, each beside a picture of it, a PIL image."""
+        import wandb
+
+        rows = [[caption, wandb.Image(image)] for caption, image in zip(captions, images, strict=True)]
+        self.log_table(key, columns=["caption", "image"], data=rows, step=step)
 
     @override
     @rank_zero_only

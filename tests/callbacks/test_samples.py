@@ -18,7 +18,8 @@ from lit_gans import GAN
 from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.images import grid, plane
 from lit_gans.callbacks.samples import SampleGrid
-from lit_gans.models import DCGAN, MLPGAN
+from lit_gans.data import Digits
+from lit_gans.models import DCGAN, MLPGAN, StackGAN
 from tests.conftest import TINY, fit, images, trainer
 
 Make = Callable[..., DCGAN]
@@ -34,9 +35,13 @@ class Album(Logger):
     def __init__(self) -> None:
         super().__init__()
         self.pictures: list[tuple[str, int, Image.Image]] = []
+        self.tables: list[tuple[str, int, list[str], list[Image.Image]]] = []
 
     def log_image(self, key: str, images: list[Image.Image], step: int) -> None:
         self.pictures += [(key, step, image) for image in images]
+
+    def log_captions(self, key: str, captions: list[str], images: list[Image.Image], step: int) -> None:
+        self.tables.append((key, step, captions, images))
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None: ...
 
@@ -257,3 +262,19 @@ def test_options_out_of_range_are_refused(option: str) -> None:
 def test_samples_that_cannot_be_drawn_are_refused(tmp_path: Path, shape: list[int]) -> None:
     with pytest.raises(ValueError, match=r"but MLPGAN makes samples of the shape \(.*\): leave it out"):
         fit(MLPGAN(sample_shape=shape), SAME, max_steps=1, default_root_dir=tmp_path, callbacks=[SampleGrid()])
+
+
+def test_texts_and_their_images_go_to_loggers_that_take_tables(tmp_path: Path) -> None:
+    album, plain = Album(), Album()
+    model = StackGAN(
+        **{"image_size": 16, "image_channels": 1, "generator_width": 4, "discriminator_width": 4, "latent_dim": 4},
+        **{"c_dim": 4, "residual_blocks": 1, "stage_steps": [1, 1], "text_encoder": {"name": "bag_of_words", "dim": 8}},
+    )
+    runner = trainer(max_steps=2, max_epochs=-1, logger=album, default_root_dir=tmp_path, callbacks=[SampleGrid(n=4)])
+    runner.fit(model, Digits(image_size=16, batch_size=8))
+    assert [(key, step) for key, step, *_ in album.tables] == [("captions", 1), ("captions", 2)]
+    _, _, captions, pictures = album.tables[-1]
+    assert len(captions) == len(pictures) == 4
+    assert set(captions) <= set("0123456789")
+    fit(DCGAN(**TINY), images(BATCH), BATCH, max_epochs=1, logger=plain, callbacks=[SampleGrid()])
+    assert not plain.tables

@@ -248,6 +248,17 @@ def test_pictures_that_wandb_would_show_black_are_refused(server, tmp_path, pict
         run.log_image("samples", [picture], step=1)
 
 
+def test_captions_and_images_are_a_table_on_the_steps_own_row(server, tmp_path):
+    run = WandbRun(save_dir=str(tmp_path))
+    pictures = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    run.log_captions("captions", ["a red one", "a blue one"], pictures, step=3)
+    step, row = run.experiment.rows[0]
+    table = row["captions"]
+    assert (step, row["step"], table.columns) == (3, 3, ["caption", "image"])
+    assert [text for text, _ in table.data] == ["a red one", "a blue one"]
+    assert np.asarray(table.data[1][1].image).tolist() == np.asarray(pictures[1]).tolist()
+
+
 def test_the_id_outlives_a_session_without_wandb():
     keeper = WandbId()
     keeper.on_load_checkpoint(None, None, {"wandb_id": "abc"})

@@ -13,7 +13,7 @@ from lit_gans import GAN, compose, keys, load, pyramid
 from lit_gans.callbacks.look import told
 from lit_gans.callbacks.remedies import remedies
 from lit_gans.callbacks.samples import SampleGrid
-from lit_gans.mixins import R1Penalty
+from lit_gans.mixins import CheckpointReplay, R1Penalty
 from lit_gans.models import LAPGAN
 from tests.conftest import fit, images
 
@@ -128,6 +128,17 @@ def test_a_turn_moves_its_own_network_alone() -> None:
     fit(Watched(**SMALL), images(8), 8, max_epochs=1)
     players = ("discriminator", "generator")
     assert moved == [{f"level{k}.{player}"} for k in range(3) for player in players]
+
+
+def test_every_level_keeps_past_selves() -> None:
+    """And not the last one alone, whose turns are what counts as updates."""
+    model = compose(LAPGAN, CheckpointReplay)(**SMALL, past_every=1)
+    fit(model, images(16), 8, max_epochs=1)
+    assert isinstance(model, LAPGAN)
+    for k in range(3):
+        level = model.named(f"level{k}")
+        assert isinstance(level, CheckpointReplay)
+        assert len(level.past_selves.queue) == 2
 
 
 def test_tricks_are_each_levels_own() -> None:
