@@ -50,10 +50,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "no_wrong_pairs": {"wrong_weight": 0.0},
     "one_stage": {"stages": [1], "stage_steps": None},
 }
+ADAM = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
-    "discriminator_norm": "layer",
-    "text_encoder": {"name": "bag_of_words", "dim": 256},
+    **{"discriminator_norm": "layer", "generator_optimizer": ADAM, "discriminator_optimizer": ADAM},
+    "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
 PART = 250
 """Images that are made or read at once."""
