@@ -5,8 +5,9 @@
     python benchmarks/stackgan.py --out FOLDER --collect
 
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
-a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `one_stage`: Stage-I
-alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which must have been run.
+a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `batch_norm`: it has
+batch norm, as in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its
+seed, which must have been run.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -49,6 +50,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "no_augmentation": {"augmentation": "none"},
     "no_wrong_pairs": {"wrong_weight": 0.0},
     "one_stage": {"stages": [1], "stage_steps": None},
+    "batch_norm": {"discriminator_norm": "batch"},
 }
 ADAM = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {

@@ -4,13 +4,11 @@ A discriminator that looks at each sample alone cannot tell that all of them are
 is to the others of its batch tells a collapsed generator at a glance.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lit_gans.game import Batch
@@ -54,12 +52,10 @@ class MinibatchDiscrimination(GAN):
         return network
 
     @override
-    @contextmanager
-    def in_turn(self, player: str, batch: Batch) -> Iterator[None]:
+    def take_turn(self, index: int, batch: Batch, size: int, *, last: bool, counts: bool) -> dict[str, Tensor]:
         if not self.turns_taken:
             self.calibrate(self.parts(batch)[0])
-        with super().in_turn(player, batch):
-            yield
+        return super().take_turn(index, batch, size, last=last, counts=counts)
 
     @torch.no_grad()
     def calibrate(self, batch: Batch) -> None:

@@ -19,10 +19,10 @@ from lit_gans.models.stackgan import partners
 from lit_gans.networks import stackgan_pp as networks
 from lit_gans.pyramid import shrink
 from lit_gans.texts import FromTexts
-from lit_gans.tree import Tree
+from lit_gans.tree import Branch, Tree
 
 
-class StackGANPPScale(GAN):
+class StackGANPPScale(Branch):
     """The images x of one size, with c the mean of what a text is made into; u = 1 is the unconditional weight.
 
     min_D -E log D(x, c) - E log(1 - D(x', c)) - E log(1 - D(G, c)) - u (E log D(x) + E log D(x') + E log(1 - D(G))),
@@ -59,16 +59,6 @@ class StackGANPPScale(GAN):
         return networks.ScaleDiscriminator(
             self.discriminator_shape, own["discriminator_width"], norm, own["c_dim"], unconditional=unconditional
         )
-
-    @override
-    def generate(self, batch: Batch) -> Tensor:
-        past = "generator" in self.stand_ins  # on the present map
-        return self.grow(batch["before"], batch["c"])[1] if past else batch["fake"]
-
-    def grow(self, before: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """The branch's map, and its images."""
-        hidden, image = self.play("generator", before, c)
-        return hidden, image
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
@@ -110,7 +100,7 @@ class StackGANPP(FromTexts, Tree):
 
     Args:
         image_size: pixels of the largest images.
-        scales: how many sizes, each twice the one before.
+        scales: how many sizes, each twice the one before; None for three, or fewer where there are no more.
         image_channels: 1 or 3.
         generator_width: gf; see :mod:`lit_gans.networks.stackgan_pp`.
         discriminator_width: df.
@@ -137,7 +127,7 @@ class StackGANPP(FromTexts, Tree):
         self,
         *,
         image_size: int = 256,
-        scales: int = 3,
+        scales: int | None = None,
         image_channels: int = 3,
         generator_width: int = 64,
         discriminator_width: int = 64,
@@ -192,33 +182,22 @@ class StackGANPP(FromTexts, Tree):
         return torch.randn(n, length, device=self.device, dtype=self.float_type)
 
     @override
-    def is_grown(self, batch: Batch) -> bool:
-        return "c" in batch
-
-    @override
-    def grown(self, batch: Batch) -> Batch:
-        text, parts = batch["text"], [self.options["latent_dim"], self.options["c_dim"]]
-        z, noise = torch.split(self.sample_latent(len(text)), parts, 1)
+    def root(self, batch: Batch) -> Batch:
+        latent, text = self.sample_latent(len(batch["text"])), batch["text"]
         mean, log_std = self.augmentation.moments(text)
-        made = {"c": self.augmentation(text, noise), "mean": mean}
-        made |= {} if log_std is None else {"log_std": log_std}
-        before = z
-        for name in self.names:
-            made[f"{name}/before"] = before
-            before, made[f"{name}/fake"] = self.scale(name).grow(before, made["c"])
-        return {**batch, **made}
+        before, c = self.first(latent, text)
+        return {"before": before, "c": c, "mean": mean, **({} if log_std is None else {"log_std": log_std})}
 
-    def scale(self, name: str) -> StackGANPPScale:
-        """One game."""
-        game = self.named(name)
-        assert isinstance(game, StackGANPPScale)
-        return game
+    def first(self, latent: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Z and c."""
+        z, noise = torch.split(latent, [self.options["latent_dim"], self.options["c_dim"]], 1)
+        return z, self.augmentation(text, noise)
 
     @override
     def game_batch(self, name: str, batch: Batch) -> Batch:
         size = self.sizes[self.names.index(name)]
         own = {"image": shrink(batch["image"], size), "condition": batch["mean"].detach(), "kind": batch["kind"]}
-        return {**own, "c": batch["c"], "before": batch[f"{name}/before"], "fake": batch[f"{name}/fake"]}
+        return {**own, **self.branch_batch(name, batch)}
 
     @override
     def tree_terms(self, batch: Batch) -> dict[str, Tensor]:
@@ -244,10 +223,5 @@ class StackGANPP(FromTexts, Tree):
             raise ValueError("StackGAN++ makes images of texts: give captions, or a condition.")
         if size is not None and size not in self.sizes:
             raise ValueError(f"StackGAN++ makes images of {', '.join(map(str, self.sizes))} pixels here, not {size}.")
-        before, noise = torch.split(latent, [self.options["latent_dim"], self.options["c_dim"]], 1)
-        c = self.augmentation(condition.to(latent.dtype), noise)
-        for name, own in zip(self.names, self.sizes, strict=True):
-            before, image = self.scale(name).grow(before, c)
-            if own == size:
-                break
-        return image
+        branches = zip(self.sizes, self.growth(*self.first(latent, condition.to(latent.dtype))), strict=True)
+        return next(image for own, (_, _, image) in branches if own == (size or self.sizes[-1]))

@@ -14,19 +14,19 @@ from lit_gans.networks.normalization import normalization
 from lit_gans.networks.stackgan import LEAST, convolution, halvings
 
 
-def sizes_of(image_size: int, scales: int) -> list[int]:
-    """Pixels of the images of each branch, the smallest first, each half the next."""
-    return [image_size >> k for k in reversed(range(scales))]
+def sizes_of(image_size: int, scales: int | None) -> list[int]:
+    """Pixels of the images of each branch, the smallest first, each half the next; of three if ``scales`` is None."""
+    return [image_size >> k for k in reversed(range(min(3, halvings(image_size)) if scales is None else scales))]
 
 
-def check(image_size: int, scales: int, options: Mapping[str, Any]) -> None:
+def check(image_size: int, scales: int | None, options: Mapping[str, Any]) -> None:
     """Refuses sizes and options of a StackGAN++ that there are no networks for.
 
     Raises:
         ValueError: if there are none.
     """
     steps = halvings(image_size)
-    if not 1 <= scales <= steps:
+    if scales is not None and not 1 <= scales <= steps:
         raise ValueError(f"An image of {image_size} pixels has 1 to {steps} scale(s), the least of 8, not {scales}.")
     for name in ("generator_width", "discriminator_width", "latent_dim", "c_dim"):
         if options[name] < 1:

@@ -45,8 +45,8 @@ class Plain:
 
     def __init__(self, model: StackGANPP) -> None:
         self.model = model
-        self.branches = [copy.deepcopy(model.scale(name).generator) for name in model.names]
-        self.critics = [copy.deepcopy(model.scale(name).discriminator) for name in model.names]
+        self.branches = [copy.deepcopy(model.named(name).generator) for name in model.names]
+        self.critics = [copy.deepcopy(model.named(name).discriminator) for name in model.names]
         self.augmentation = copy.deepcopy(model.augmentation)
         self.tree = torch.nn.ModuleList([self.augmentation, *self.branches])
         self.unconditional, self.colour = (model.options[f"{key}_weight"] for key in ("unconditional", "colour"))
@@ -64,7 +64,7 @@ class Plain:
         u, fake_weight = self.unconditional, 1.0 if self.unconditional else 0.5
         for k, (critic, fake) in enumerate(zip(self.critics, fakes, strict=True)):
             real = interpolate(image, SIZES[k], mode="area")
-            torch.manual_seed(self.model.scale(f"scale{SIZES[k]}").key("discriminator", number, 0))
+            torch.manual_seed(self.model.named(f"scale{SIZES[k]}").key("discriminator", number, 0))
             which, wrong = partners(batch["kind"])
             on_real, on_fake = (critic(x, mean.detach()) for x in (real, fake.detach()))
             on_wrong = critic(real[wrong], mean.detach()[which])
@@ -101,8 +101,8 @@ def test_rounds_equal_a_plain_loop_of_the_paper(size: int, options: dict[str, fl
         plain.round(number, batch)
     trained(model, 3, batches(size, 3), precision="64-true")
     pairs = [(model.augmentation, plain.augmentation)]
-    pairs += [(model.scale(name).generator, own) for name, own in zip(model.names, plain.branches, strict=True)]
-    pairs += [(model.scale(name).discriminator, own) for name, own in zip(model.names, plain.critics, strict=True)]
+    pairs += [(model.named(name).generator, own) for name, own in zip(model.names, plain.branches, strict=True)]
+    pairs += [(model.named(name).discriminator, own) for name, own in zip(model.names, plain.critics, strict=True)]
     for ours, theirs in pairs:
         torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-8, atol=1e-11)
 
@@ -113,14 +113,14 @@ def test_everyone_moves_in_a_round_and_the_generator_counts() -> None:
     trained(model, 2, batches(8, 2))
     assert [name for name, value in model.named_parameters() if value.equal(before[name])] == []
     assert model.turns_taken["generator"] == model.trainer.global_step == 2
-    assert all(model.scale(name).turns_taken == {"discriminator": 2, "generator": 2} for name in model.names)
+    assert all(model.named(name).turns_taken == {"discriminator": 2, "generator": 2} for name in model.names)
     assert {name.split(".")[0] for name in model.averaged_networks} == {*model.names, "augmentation"}
 
 
 def test_critics_have_more_turns_than_the_generator() -> None:
     model = trained(made(n_critic=3), 2, batches(8, 6))
     assert model.turns_taken["generator"] == 2
-    assert model.scale("scale8").turns_taken == {"discriminator": 6, "generator": 2}
+    assert model.named("scale8").turns_taken == {"discriminator": 6, "generator": 2}
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -141,7 +141,7 @@ def test_tricks_are_each_scales_own_and_the_trees_too() -> None:
     options = {"history_weight": 10.0, **SGDS}
     held = trained(compose(StackGANPP, HistoricalAveraging)(**SMALL, **options), 3, batches())
     free = trained(made(**SGDS), 3, batches())
-    assert not torch.equal(weights(held.scale("scale8").generator), weights(free.scale("scale8").generator))
+    assert not torch.equal(weights(held.named("scale8").generator), weights(free.named("scale8").generator))
     assert "scale16/penalty/generator" in held.latest_terms
     past = compose(StackGANPP, CheckpointReplay)(**SMALL, past_every=1, past_probability=1.0, **SGDS)
     assert not torch.equal(weights(trained(past, 3, batches())), weights(free))

@@ -12,7 +12,8 @@ def channels(network: nn.Module) -> list[int]:
 
 
 def test_the_sizes_of_the_paper() -> None:
-    assert sizes_of(256, 3) == [64, 128, 256]
+    assert sizes_of(256, None) == sizes_of(256, 3) == [64, 128, 256]
+    assert (sizes_of(16, None), sizes_of(64, 2)) == ([8, 16], [32, 64])
 
 
 def test_the_first_branch_of_the_paper() -> None:
