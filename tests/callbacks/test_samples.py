@@ -276,5 +276,6 @@ def test_texts_and_their_images_go_to_loggers_that_take_tables(tmp_path: Path) -
     _, _, captions, pictures = album.tables[-1]
     assert len(captions) == len(pictures) == 4
     assert set(captions) <= set("0123456789")
-    fit(DCGAN(**TINY), images(BATCH), BATCH, max_epochs=1, logger=plain, callbacks=[SampleGrid()])
+    options = {"logger": plain, "default_root_dir": tmp_path, "callbacks": [SampleGrid()]}
+    fit(DCGAN(**TINY), images(BATCH), BATCH, max_epochs=1, **options)
     assert not plain.tables
