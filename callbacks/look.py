@@ -51,8 +51,9 @@ def told(model: Sampler, batch: Batch, fake: Tensor, seen: int) -> dict[str, flo
     if not isinstance(model, Games):
         return found
     for name in model.names:
-        game, own = model.named(name), model.game_batch(name, batch)
-        with game.in_eval_mode():  # as whole models sample: running statistics stay as they are
+        game = model.named(name)
+        with model.in_eval_mode():  # as whole models sample: running statistics stay as they are
+            own = model.game_batch(name, batch)
             made = game.generate(own)
         numbers = tell(game, own["image"], made, game.condition(own), seen)
         found |= {f"{name}/{number}": value for number, value in numbers.items()}

@@ -195,7 +195,7 @@ class StackGANPP(FromTexts, Tree):
 
     @override
     def game_batch(self, name: str, batch: Batch) -> Batch:
-        size = self.sizes[self.names.index(name)]
+        batch, size = self.grown(batch), self.sizes[self.names.index(name)]  # the watch asks for any batch
         own = {"image": shrink(batch["image"], size), "condition": batch["mean"].detach(), "kind": batch["kind"]}
         return {**own, **self.branch_batch(name, batch)}
 
