@@ -16,15 +16,14 @@ import json
 import logging
 import re
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lapgan import JPEGs, jpegs
-from lightning.pytorch.callbacks import Callback
 from machine import machine
+from runs import QUIET, Look, spread
 from torch import Tensor
 
 from lit_gans.callbacks import images
@@ -77,48 +76,23 @@ def model_of(name: str, seed: int, *, unsupervised: bool) -> SemiSupervisedGAN:
     return SemiSupervisedGAN(seed=seed, unsupervised=unsupervised, **options)
 
 
-class Look(Callback):
-    """Measures the error now and then, and at the end; the time that this takes does not count."""
+class Errors(Look):
+    """Of the averaged weights, and of those that train."""
 
     def __init__(self, path: Path, every: int, facts: dict[str, Any], ema: EMA) -> None:
-        self.path, self.every, self.facts, self.ema = path, every, facts, ema
-        self.checkpoint = path.with_suffix(".ckpt")
-        goes_on = self.checkpoint.exists()
-        self.looks: list[dict[str, float]] = json.loads(path.read_text())["looks"] if goes_on else []
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
+        super().__init__(path, every, facts)
+        self.ema = ema
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Starts the clocks, at what an earlier part of the run took."""
-        last = self.looks[-1] if self.looks else {"minutes": 0, "cpu_minutes": 0}
-        self.wall = time.perf_counter() - 60 * last["minutes"]
-        self.cpu = time.process_time() - 60 * last["cpu_minutes"]
-
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        """Looks if it is time."""
-        if trainer.global_step % self.every == 0:
-            self.look(trainer, pl_module)
-
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Looks."""
-        if not self.looks or self.looks[-1]["updates"] != trainer.global_step:
-            self.look(trainer, pl_module)
-
-    def look(self, trainer: Any, model: SemiSupervisedGAN) -> None:
-        """One row, written down at once."""
-        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+    def measure(self, trainer: Any, model: SemiSupervisedGAN) -> dict[str, float]:
+        """Both, and samples in a picture."""
         data = trainer.datamodule
         raw = wrong(model, data.test_dataset)
         with self.ema.swapped(model):
             averaged = wrong(model, data.test_dataset)
             samples = model.sample(SAMPLES)
-        epochs = trainer.global_step * data.batch_size / len(data.train_dataset)
-        row = {"updates": trainer.global_step, "epochs": epochs, "minutes": wall / 60, "cpu_minutes": cpu / 60}
-        self.looks.append({**row, "averaged": averaged, "raw": raw})
         images.save(images.grid(images.to_uint8(samples)), self.path.with_suffix(".png"))
-        self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
-        trainer.save_checkpoint(self.checkpoint)
-        print(self.path.stem, {name: round(value, 4) for name, value in self.looks[-1].items()}, flush=True)
-        self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
+        epochs = trainer.global_step * data.batch_size / len(data.train_dataset)
+        return {"epochs": epochs, "averaged": averaged, "raw": raw}
 
 
 def wrong(model: SemiSupervisedGAN, data: Any) -> float:
@@ -132,22 +106,26 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
     unsupervised, ema = not arguments.supervised, EMA(half_life=arguments.half_life, ramp_up=0.1)
     kind = "game" if unsupervised else "supervised"
     facts = {"data": arguments.data, "labels": labels, "seed": seed, "kind": kind}
-    facts |= {"batch": arguments.batch, "precision": arguments.precision, "machine": machine()}
+    facts |= {
+        "batch": arguments.batch,
+        "updates": arguments.updates,
+        "precision": arguments.precision,
+        "machine": machine(),
+    }
     path = arguments.out / f"{arguments.data}-{labels}-{kind}-seed{seed}.json"
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    look = Errors(path, arguments.every, facts, ema)
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        **QUIET,
         accelerator=arguments.accelerator,
         precision=arguments.precision,
         max_steps=arguments.updates,
         max_epochs=-1,
         max_time=datetime.timedelta(minutes=arguments.minutes) if arguments.minutes else None,
-        callbacks=[ema, look := Look(path, arguments.every, facts, ema)],
+        callbacks=[ema, look],
     )
     model = model_of(arguments.data, seed, unsupervised=unsupervised)
     data = data_of(arguments.data, arguments.root, labels, arguments.batch, seed)
-    last = str(look.checkpoint) if look.checkpoint.exists() else None
-    trainer.fit(model, datamodule=data, ckpt_path=last, weights_only=True)
+    trainer.fit(model, datamodule=data, ckpt_path=look.last, weights_only=True)
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -178,12 +156,6 @@ def table(runs: list[dict[str, Any]]) -> str:
         cells += [PAPER.get((data, labels), "-") if kind == "game" else "-"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation."""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3g}{deviation}"
 
 
 def main() -> None:

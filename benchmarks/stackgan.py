@@ -19,23 +19,23 @@ import json
 import logging
 import re
 import statistics
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning
+import shapes_reader
 import torch
-from lightning.pytorch.callbacks import Callback
 from machine import machine
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from runs import QUIET, Look, spread
+from shapes_reader import PART, READ, captions_of, drawn, some
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
 from lit_gans.data import Shapes
-from lit_gans.data.shapes import Drawn, kinds_of, names_of
-from lit_gans.data.wording import ATTRIBUTES, WORDINGS, caption
+from lit_gans.data.shapes import kinds_of
+from lit_gans.data.wording import ATTRIBUTES
 from lit_gans.metrics.diversity import spread as spread_of
 from lit_gans.metrics.extractors import FeatureExtractor
 from lit_gans.metrics.scores import Scores, Statistics
@@ -43,8 +43,6 @@ from lit_gans.models import StackGAN
 from lit_gans.models.stackgan import partners
 from lit_gans.pyramid import shrink
 
-READ = tuple(ATTRIBUTES)[:5]
-"""The attributes that vary where an image has one shape."""
 METHODS: dict[str, dict[str, Any]] = {
     "stackgan": {},
     "no_augmentation": {"augmentation": "none"},
@@ -58,98 +56,6 @@ SETTINGS: dict[str, Any] = {
     **{"discriminator_norm": "layer", "generator_optimizer": ADAM, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
-PART = 250
-"""Images that are made or read at once."""
-
-
-# Images of which everything is known
-
-
-def drawn(attributes: Tensor, size: int) -> Tensor:
-    """Real images ``(N, 3, S, S)`` uint8 of attributes ``(N, 6)``, each varied in its own way."""
-    own = Drawn(attributes, torch.rand(len(attributes), 10) * 2 - 1, size)
-    return own.images(torch.arange(len(attributes)))
-
-
-def some(combinations: Tensor, n: int) -> Tensor:
-    """Attributes ``(n, 6)`` of some of the combinations ``(M, 4)``, on any background."""
-    chosen = combinations[torch.randint(len(combinations), (n,))]
-    background = torch.randint(len(ATTRIBUTES["background"]), (n, 1))
-    return torch.cat([chosen, background, torch.zeros(n, 1, dtype=torch.int64)], 1)
-
-
-def captions_of(attributes: Tensor) -> list[str]:
-    """One caption each, in some wording."""
-    wordings = torch.randint(WORDINGS, (len(attributes),)).tolist()
-    return [caption(names_of(row), wording) for row, wording in zip(attributes, wordings, strict=True)]
-
-
-class Reader(nn.Module):
-    """uint8 images ``(N, 3, S, S)`` to features ``(N, 128)``; ``read`` to attributes ``(N, 5)``."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for before, after, stride in ((3, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, size // 32)):
-            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        self.features = nn.Sequential(*layers, nn.Flatten(), nn.Linear(128 * 8**2, 128), nn.ReLU())
-        self.outputs = nn.ModuleList(nn.Linear(128, len(ATTRIBUTES[name])) for name in READ)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Features."""
-        features: Tensor = self.features(image.float() / 127.5 - 1)
-        return features
-
-    def logits(self, image: Tensor) -> list[Tensor]:
-        """Of each attribute."""
-        features = self(image)
-        return [output(features) for output in self.outputs]
-
-    @torch.no_grad()
-    def read(self, image: Tensor) -> Tensor:
-        """Attributes ``(N, 5)``."""
-        parts = [torch.stack([own.argmax(1) for own in self.logits(part)], 1) for part in image.split(PART)]
-        return torch.cat(parts)
-
-
-def blurred(image: Tensor) -> Tensor:
-    """At half the size, and enlarged again, as Stage-I's images are."""
-    small = shrink(image.float() / 127.5 - 1, image.shape[-1] // 2)
-    return images.to_uint8(interpolate(small, image.shape[-1], mode="bilinear"))
-
-
-def train_reader(arguments: argparse.Namespace) -> None:
-    """Writes the classifier's weights, and prints how it reads images of combinations that no GAN is shown."""
-    torch.manual_seed(0)
-    shapes, reader = Shapes(image_size=arguments.size), Reader(arguments.size)
-    everything = torch.cat([shapes.combinations(held_out=held_out) for held_out in (False, True)])
-    optimizer = torch.optim.AdamW(reader.parameters(), 2e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=arguments.reader)
-    for _ in range(arguments.reader):
-        attributes = some(everything, 128)
-        image = drawn(attributes, arguments.size)
-        image[::4] = blurred(image[::4])
-        noise = 12 * torch.rand(len(image), 1, 1, 1) * torch.randn(image.shape)
-        loss = sum(cross_entropy(own, attributes[:, k]) for k, own in enumerate(reader.logits(image + noise)))
-        optimizer.zero_grad()
-        torch.autograd.backward(torch.as_tensor(loss))
-        optimizer.step()
-        schedule.step()
-    reader.eval()
-    attributes = some(shapes.combinations(held_out=True), 5_000)
-    image = drawn(attributes, arguments.size)
-    for name, these in (("drawn", image), ("blurred", blurred(image))):
-        right = reader.read(these) == attributes[:, : len(READ)]
-        shares = ", ".join(f"{name} {share:.2%}" for name, share in zip(READ, right.double().mean(0), strict=True))
-        print(f"5,000 images of held-out combinations, {name}: {shares}; all {right.all(1).double().mean():.2%}")
-    save_file(reader.state_dict(), str(arguments.out / f"reader-{arguments.size}.safetensors"))
-
-
-def reader_of(arguments: argparse.Namespace) -> Reader:
-    """As it was trained."""
-    reader = Reader(arguments.size)
-    reader.load_state_dict(load_file(arguments.out / f"reader-{arguments.size}.safetensors"))
-    return reader.eval()
 
 
 # What is measured
@@ -163,13 +69,11 @@ class Measures:
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        self.size, self.samples, self.reader = arguments.size, arguments.samples, reader_of(arguments)
-        shapes, extractor = (
-            Shapes(image_size=self.size),
-            FeatureExtractor("shapes", self.reader, (3, self.size, self.size)),
-        )
+        self.size, self.samples = arguments.size, arguments.samples
+        self.reader = shapes_reader.load(arguments.out, self.size)
+        self.extractor = extractor = FeatureExtractor("shapes", self.reader, (3, self.size, self.size))
+        shapes = Shapes(image_size=self.size)
         self.seen, self.unseen = (shapes.combinations(held_out=held_out) for held_out in (False, True))
-        self.extractor = extractor
         with torch.random.fork_rng():
             torch.manual_seed(1)
             real = drawn(some(self.seen, 5_000), self.size)
@@ -238,52 +142,29 @@ def edges(image: Tensor) -> float:
     return float((x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()) / 2)
 
 
-class Look(Callback):
-    """Measures now and then, and at the end; the time that this takes does not count."""
+class Reading(Look):
+    """Of the averaged weights, by all measures."""
 
     def __init__(self, path: Path, arguments: argparse.Namespace, facts: dict[str, Any], ema: EMA) -> None:
-        self.path, self.every, self.facts, self.ema = path, arguments.every, facts, ema
-        self.measures, self.checkpoint = Measures(arguments), path.with_suffix(".ckpt")
-        self.stages = (1,) if facts["method"] == "one_stage" else (1, 2)
-        self.budget = budget_of(path) if facts["method"] == "one_stage" else None
-        self.looks: list[dict[str, Any]] = json.loads(path.read_text())["looks"] if self.checkpoint.exists() else []
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Starts the clocks, at what an earlier part of the run took."""
-        last = self.looks[-1] if self.looks else {"minutes": 0, "cpu_minutes": 0}
-        self.wall = time.perf_counter() - 60 * last["minutes"]
-        self.cpu = time.process_time() - 60 * last["cpu_minutes"]
+        super().__init__(path, arguments.every, facts)
+        self.ema, self.measures, one_stage = ema, Measures(arguments), facts["method"] == "one_stage"
+        self.stages = (1,) if one_stage else (1, 2)
+        self.budget = budget_of(path) if one_stage else None
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
-        """Looks if it is time."""
-        if trainer.global_step % self.every == 0:
-            self.look(trainer, pl_module)
-        if self.budget is not None and time.process_time() - self.cpu >= 60 * self.budget:
+        """Looks if it is time, and ends a run that may take no longer."""
+        super().on_train_batch_end(trainer, pl_module)
+        if self.budget is not None and self.minutes["cpu_minutes"] >= self.budget:
             trainer.should_stop = True
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
-        """Looks."""
-        if not self.looks or self.looks[-1]["updates"] != trainer.global_step:
-            self.look(trainer, pl_module)
-
-    def look(self, trainer: Any, model: StackGAN) -> None:
-        """One row, written down at once."""
-        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        row = {"updates": trainer.global_step, "minutes": wall / 60, "cpu_minutes": cpu / 60}
+    def measure(self, trainer: Any, model: StackGAN) -> dict[str, Any]:
+        """Of the stages that have learnt something."""
         stages = tuple(stage for stage in self.stages if model.named(f"stage{stage}").turns_taken["generator"])
         with self.ema.swapped(model), torch.random.fork_rng(), model.in_eval_mode():
             torch.manual_seed(2)
-            row |= self.measures.of(model, stages)
+            row = self.measures.of(model, stages)
             self.draw(model, stages)
-        self.looks.append(row)
-        self.path.write_text(json.dumps({**self.facts, "looks": self.looks}))
-        trainer.save_checkpoint(self.checkpoint)
-        last = f"stage{stages[-1]}"
-        brief = {name: round(value, 3) for name, value in row[f"{last}/seen"].items()}
-        fids = {stage: round(row[f"stage{stage}/fid"], 2) for stage in stages}
-        print(self.path.stem, trainer.global_step, f"{cpu / 60:.1f} min", last, brief, "FID", fids, flush=True)
-        self.wall, self.cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return row
 
     def draw(self, model: StackGAN, stages: tuple[int, ...]) -> None:
         """Two images each of twelve captions from either stage, the first of each row enlarged Stage-I's."""
@@ -321,19 +202,18 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end."""
     path, ema = arguments.out / f"{arguments.size}-{method}-seed{seed}.json", EMA()
     facts = {"size": arguments.size, "method": method, "seed": seed, "precision": arguments.precision}
-    look = Look(path, arguments, {**facts, "stage_steps": arguments.stage_steps, "machine": machine()}, ema)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    facts |= {"batch": arguments.batch}
+    look = Reading(path, arguments, {**facts, "stage_steps": arguments.stage_steps, "machine": machine()}, ema)
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        **QUIET,
         accelerator=arguments.accelerator,
         precision=arguments.precision,
         max_steps=-1 if method == "one_stage" else sum(arguments.stage_steps),
         max_epochs=-1,
         callbacks=[ema, look],
     )
-    last = str(look.checkpoint) if look.checkpoint.exists() else None
     data = Shapes(image_size=arguments.size, batch_size=arguments.batch, seed=seed)
-    trainer.fit(model_of(method, seed, arguments), datamodule=data, ckpt_path=last, weights_only=True)
+    trainer.fit(model_of(method, seed, arguments), datamodule=data, ckpt_path=look.last, weights_only=True)
 
 
 def tables(runs: list[dict[str, Any]]) -> str:
@@ -369,12 +249,6 @@ def markdown(rows: list[list[str]]) -> list[str]:
     return [lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]
 
 
-def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation."""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3g}{deviation}"
-
-
 def main() -> None:
     """Runs what is asked for, or prints what there is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -382,7 +256,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
-    parser.add_argument("--stage-steps", type=int, nargs=2, default=[8000, 4000], help="updates of each stage")
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[6000, 5000], help="updates of each stage")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
     parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")
@@ -398,7 +272,7 @@ def main() -> None:
         runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-seed*.json"))]
         print(*sorted({re.sub(", load [0-9.]+", "", run["machine"]) for run in runs}), tables(runs), sep="\n\n")
     elif arguments.reader:
-        train_reader(arguments)
+        shapes_reader.train(arguments.out, arguments.size, arguments.reader)
     else:
         for seed in arguments.seeds:
             for method in arguments.method:
