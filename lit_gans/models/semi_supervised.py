@@ -87,6 +87,11 @@ class SemiSupervisedGAN(FeatureMatching):
     # The game
 
     @override
+    def shared(self, batch: Batch) -> Batch:
+        """Nothing: each turn has fakes of its own. On those that D was just taught, G matches what D made up of them."""
+        return batch
+
+    @override
     def build_generator(self) -> nn.Module:
         return self.networks.generator(self.latent_dim, self.sample_shape or (), self.widths[0])
 

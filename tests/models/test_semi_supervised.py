@@ -85,7 +85,7 @@ def test_rounds_equal_a_plain_loop_of_the_paper(network: str, size: int) -> None
     features: list[Tensor] = []
     discriminator.hidden.register_forward_hook(lambda module, given, result: features.append(result))
     for i, batch in enumerate(batches(size)):
-        torch.manual_seed(model.key("shared", i, 0))
+        torch.manual_seed(model.key("discriminator", i, 0))
         fake = generator(torch.rand(size, 4, dtype=torch.double))
         labelled = discriminator(floats(batch["labelled_image"]))
         unlabelled = discriminator(floats(batch["image"])).logsumexp(1)
@@ -96,8 +96,10 @@ def test_rounds_equal_a_plain_loop_of_the_paper(network: str, size: int) -> None
         loss.backward()
         steps[0].step()
         features.clear()
+        torch.manual_seed(model.key("generator", i, 0))
+        other = generator(torch.rand(size, 4, dtype=torch.double))
         discriminator(floats(batch["other_image"]))
-        discriminator(fake)
+        discriminator(other)
         difference = features[0].mean(0) - features[1].mean(0)
         steps[1].zero_grad()
         (difference.square().mean() if network == "mlp" else difference.abs().mean()).backward()
