@@ -71,6 +71,8 @@ def model_of(name: str, seed: int, *, unsupervised: bool) -> SemiSupervisedGAN:
     if name == "digits":
         small = {"image_size": 8, "generator_width": 128, "discriminator_width": 256, "latent_dim": 50}
         options |= {**small, "lr_schedule": {"name": "linear"}}
+    elif name == "mnist":
+        options |= {"gradient_clip": 1.0}
     elif name == "cifar10":
         options |= {"network": "cnn", "image_size": 32, "image_channels": 3}
     return SemiSupervisedGAN(seed=seed, unsupervised=unsupervised, **options)

@@ -32,6 +32,7 @@ class CharCNN(nn.Module, TextEncoder):
         dim: E.
         length: characters that are read; the paper's 201.
         seed: of its initial weights, and of the batches it learns from.
+        steps: batches that it learns from.
 
     Attributes:
         fitted: whether it has learnt; a buffer, so that a checkpoint knows.
@@ -44,11 +45,13 @@ class CharCNN(nn.Module, TextEncoder):
 
     fitted: Tensor
 
-    def __init__(self, dim: int = 256, length: int = 201, seed: int = 0) -> None:
+    def __init__(self, dim: int = 256, length: int = 201, seed: int = 0, steps: int = 1000) -> None:
         super().__init__()
-        self.dim, self.length, self.seed = check_dim(dim), length, seed
+        self.dim, self.length, self.seed, self.steps = check_dim(dim), length, seed, steps
         if not isinstance(length, int) or length < 1:
             raise ValueError(f"length of the text encoder 'char_cnn' must be at least 1 character, got {length!r}.")
+        if not isinstance(steps, int) or steps < 1:
+            raise ValueError(f"steps of the text encoder 'char_cnn' must be at least 1 batch, got {steps!r}.")
         with _seeded(seed, "char_cnn"):
             # A character is its row plus its column in Unicode's charts: 512 vectors tell 65,536 characters apart.
             self.low, self.high = nn.Embedding(256, 32), nn.Embedding(256, 32)
@@ -80,7 +83,6 @@ class CharCNN(nn.Module, TextEncoder):
         images: Callable[[Tensor], Tensor],
         captions: Captions,
         *,
-        steps: int = 1000,
         batch_size: int = 64,
         lr: float = 1e-3,
     ) -> None:
@@ -89,19 +91,18 @@ class CharCNN(nn.Module, TextEncoder):
         Args:
             images: those ``(n, C, H, W)`` uint8 at indices ``(n,)``.
             captions: of the images.
-            steps: batches.
             batch_size: images with one of their captions each.
             lr: learning rate of Adam.
 
         Raises:
             ValueError: if an option is out of its range, a caption is blank, or all images are of one kind.
         """
-        _check(captions, steps, batch_size, lr)
+        _check(captions, batch_size, lr)
         device = self.fitted.device
         self.load_state_dict(CharCNN(self.dim, self.length, self.seed).state_dict())
         with _seeded(self.seed, "image encoder"):
             image_encoder = ImageEncoder(images(torch.tensor([0])).shape[1], self.dim).to(device)
-        draws = self._batches(images, captions, steps, batch_size)
+        draws = self._batches(images, captions, batch_size)
         batches = ((seen.to(device), read.to(device), kinds.to(device)) for seen, read, kinds in draws)
         self.requires_grad_(True)
         try:
@@ -112,10 +113,10 @@ class CharCNN(nn.Module, TextEncoder):
         self.fitted.fill_(True)
 
     def _batches(
-        self, images: Callable[[Tensor], Tensor], captions: Captions, steps: int, batch_size: int
+        self, images: Callable[[Tensor], Tensor], captions: Captions, batch_size: int
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(key(self.seed, "batches"))
-        for _ in range(steps):
+        for _ in range(self.steps):
             which = torch.randint(len(captions), (batch_size,), generator=generator)
             caption = torch.randint(captions.numbers.shape[1], (batch_size,), generator=generator)
             numbers = captions.numbers[which, caption].tolist()
@@ -143,11 +144,11 @@ class CharCNN(nn.Module, TextEncoder):
         return digest_of(self.state_dict(), "char_cnn", self.dim, self.length)
 
 
-def _check(captions: Captions, steps: int, batch_size: int, lr: float) -> None:
-    if steps < 1 or batch_size < 2 or lr <= 0:
+def _check(captions: Captions, batch_size: int, lr: float) -> None:
+    if batch_size < 2 or lr <= 0:
         raise ValueError(
-            "The text encoder 'char_cnn' learns by at least 1 of steps, a batch_size of at least 2 and lr above 0, "
-            f"got {steps}, {batch_size} and {lr}."
+            "The text encoder 'char_cnn' learns by a batch_size of at least 2 and lr above 0, "
+            f"got {batch_size} and {lr}."
         )
     check_texts(captions.texts)
     if bool((captions.kinds == captions.kinds[0]).all()):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gans.data.captions import Captions
-from lit_gans.text import CharCNN, TextEncoder
+from lit_gans.text import CharCNN, TextEncoder, build_encoder
 
 COLOURS = {"red": (230, 20, 20), "green": (20, 230, 20), "blue": (20, 20, 230)}
 PAIRS = [(front, ground) for front in COLOURS for ground in COLOURS if front != ground]
@@ -26,8 +26,8 @@ IMAGES = pictures()
 
 
 def fitted(steps: int = 2, batch_size: int = 8, **options: Any) -> CharCNN:
-    encoder = CharCNN(**{"dim": 16, **options})
-    encoder.fit(IMAGES.__getitem__, CAPTIONS, steps=steps, batch_size=batch_size)
+    encoder = CharCNN(**{"dim": 16, "steps": steps, **options})
+    encoder.fit(IMAGES.__getitem__, CAPTIONS, batch_size=batch_size)
     return encoder
 
 
@@ -115,7 +115,7 @@ def test_the_seed_decides_and_nothing_else_is_touched() -> None:
 def test_it_starts_anew_and_asks_for_no_gradient() -> None:
     encoder = fitted()
     first = encoder.fingerprint()
-    encoder.fit(IMAGES.__getitem__, CAPTIONS, steps=2, batch_size=8)
+    encoder.fit(IMAGES.__getitem__, CAPTIONS, batch_size=8)
     assert encoder.fingerprint() == first
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in encoder.parameters())
 
@@ -126,17 +126,17 @@ def test_a_fit_that_fails_leaves_no_gradient_behind() -> None:
             raise OSError("no such image")
         return IMAGES[indices]
 
-    encoder = CharCNN(dim=8)
+    encoder = CharCNN(dim=8, steps=1)
     with pytest.raises(OSError, match="no such image"):
-        encoder.fit(images, CAPTIONS, steps=1, batch_size=4)
+        encoder.fit(images, CAPTIONS, batch_size=4)
     assert not encoder.fitted
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
 
 def test_each_image_comes_with_a_caption_of_its_own() -> None:
-    encoder = CharCNN(dim=8)
+    encoder = CharCNN(dim=8, steps=30)
     texts = set()
-    for images, codes, kinds in encoder._batches(IMAGES.__getitem__, CAPTIONS, 30, 8):
+    for images, codes, kinds in encoder._batches(IMAGES.__getitem__, CAPTIONS, 8):
         assert (images.dtype, len(codes), len(kinds)) == (torch.uint8, 8, 8)
         for image, code, kind in zip(images, codes, kinds.tolist(), strict=True):
             text = "".join(map(chr, code[code > 0].tolist()))
@@ -163,14 +163,14 @@ def test_precision_of_the_model_around_it_is_not_its_own() -> None:
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_images_of_other_channels(channels: int) -> None:
-    encoder = CharCNN(dim=8)
-    encoder.fit(lambda indices: IMAGES[indices, :channels], CAPTIONS, steps=1, batch_size=2)
+    encoder = CharCNN(dim=8, steps=1)
+    encoder.fit(lambda indices: IMAGES[indices, :channels], CAPTIONS, batch_size=2)
     assert encoder.fitted
 
 
-@pytest.mark.parametrize("options", [{"steps": 0}, {"batch_size": 1}, {"lr": 0.0}])
+@pytest.mark.parametrize("options", [{"batch_size": 1}, {"lr": 0.0}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="at least 1 of steps, a batch_size of at least 2 and lr above 0"):
+    with pytest.raises(ValueError, match="batch_size of at least 2 and lr above 0"):
         CharCNN(dim=8).fit(IMAGES.__getitem__, CAPTIONS, **options)
 
 
@@ -179,3 +179,10 @@ def test_captions_that_tell_nothing_are_refused() -> None:
         CharCNN(dim=8).fit(IMAGES.__getitem__, Captions([["a bird"]] * 6))
     with pytest.raises(ValueError, match="Text 1 is blank"):
         CharCNN(dim=8).fit(IMAGES.__getitem__, Captions([["a bird"], [" "]]))
+
+
+@pytest.mark.parametrize("steps", [0, 1.5])
+def test_it_learns_from_whole_batches(steps: float) -> None:
+    with pytest.raises(ValueError, match="steps of the text encoder 'char_cnn' must be at least 1 batch"):
+        build_encoder({"name": "char_cnn", "steps": steps})
+    assert build_encoder({"name": "char_cnn", "steps": 3}).steps == 3  # type: ignore[attr-defined]
