@@ -88,7 +88,7 @@ class SemiSupervisedGAN(FeatureMatching):
 
     @override
     def shared(self, batch: Batch) -> Batch:
-        """Nothing: each turn has fakes of its own. On those that D was just taught, G matches what D made up of them."""
+        """Nothing: each turn has fakes of its own, as in the paper's code."""
         return batch
 
     @override
