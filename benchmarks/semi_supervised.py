@@ -5,7 +5,8 @@
     python benchmarks/semi_supervised.py --out FOLDER --collect
 
 Each run plays the game and, with `--supervised`, learns from the same labels with the same network alone. Settings are
-those of the experiments `ssl_*`. A seed chooses the labels, too. `--root` is a folder for `data.root`, or for CIFAR-10
+those of the experiments `ssl_*`. A seed chooses the labels and the order of the data, too, unless `--labels-of` names
+another for both. `--root` is a folder for `data.root`, or for CIFAR-10
 a pair of files, as in `benchmarks/lapgan.py`. Errors are of the averaged weights and of those that train, at every look
 and at the end; nothing is selected by them. A run that was stopped goes on from its last look.
 """
@@ -106,15 +107,18 @@ def wrong(model: SemiSupervisedGAN, data: Any) -> float:
 def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end, or as long as it may."""
     unsupervised, ema = not arguments.supervised, EMA(half_life=arguments.half_life, ramp_up=0.1)
-    kind = "game" if unsupervised else "supervised"
-    facts = {"data": arguments.data, "labels": labels, "seed": seed, "kind": kind}
+    kind, chosen = (
+        "game" if unsupervised else "supervised",
+        seed if arguments.labels_of is None else arguments.labels_of,
+    )
+    facts = {"data": arguments.data, "labels": labels, "labels_of": chosen, "seed": seed, "kind": kind}
     facts |= {
         "batch": arguments.batch,
         "updates": arguments.updates,
         "precision": arguments.precision,
         "machine": machine(),
     }
-    path = arguments.out / f"{arguments.data}-{labels}-{kind}-seed{seed}.json"
+    path = arguments.out / f"{arguments.data}-{labels}-{kind}-labels{chosen}-seed{seed}.json"
     look = Errors(path, arguments.every, facts, ema)
     trainer = lightning.Trainer(
         **QUIET,
@@ -126,31 +130,30 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
         callbacks=[ema, look],
     )
     model = model_of(arguments.data, seed, unsupervised=unsupervised)
-    data = data_of(arguments.data, arguments.root, labels, arguments.batch, seed)
+    data = data_of(arguments.data, arguments.root, labels, arguments.batch, chosen)
     trainer.fit(model, datamodule=data, ckpt_path=look.last, weights_only=True)
 
 
 def table(runs: list[dict[str, Any]]) -> str:
     """Markdown: test error in %, mean and standard deviation over the seeds, at the end and at the best look."""
-    heads = [
-        "data",
-        "labels",
-        "trained with",
-        "seeds",
-        "epochs",
-        "minutes (CPU)",
-        "error, %",
-        "wrong",
-        "raw weights, %",
-    ]
-    heads += ["best look, %", "paper, %"]
+    heads = ["data", "labels", "chosen by", "trained with", "seeds", "epochs", "minutes (CPU)"]
+    heads += ["error, %", "wrong", "raw weights, %", "best look, %", "paper, %"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
-    for data, labels, kind in sorted({(run["data"], run["labels"], run["kind"]) for run in runs}):
-        same = [run["looks"] for run in runs if (run["data"], run["labels"], run["kind"]) == (data, labels, kind)]
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for run in runs:
+        key = run["data"], run["labels"], run["kind"]
+        shared = any(
+            key == (other["data"], other["labels"], other["kind"])
+            and other["seed"] != other["labels_of"] == run["labels_of"]
+            for other in runs
+        )
+        for chosen in ["each seed"] * (run["seed"] == run["labels_of"]) + [f"seed {run['labels_of']}"] * shared:
+            groups.setdefault((*key, chosen), []).append(run["looks"])
+    for (data, labels, kind, chosen), same in sorted(groups.items()):
         last = [looks[-1] for looks in same]
         means = {name: statistics.mean(row[name] for row in last) for name in ("epochs", "minutes", "cpu_minutes")}
         count = {"digits": 500}.get(data, 10_000)
-        cells = [data, f"{labels:,}", kind, str(len(same)), f"{means['epochs']:.0f}"]
+        cells = [data, f"{labels:,}", chosen, kind, str(len(same)), f"{means['epochs']:.0f}"]
         cells += [f"{means['minutes']:.1f} ({means['cpu_minutes']:.1f})"]
         cells += [spread([100 * row["averaged"] for row in last]), spread([count * row["averaged"] for row in last])]
         cells += [spread([100 * row["raw"] for row in last])]
@@ -168,6 +171,7 @@ def main() -> None:
     parser.add_argument("--root", default="data", help="folder of the data")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--labels-of", type=int, help="one seed for the labels and the order of all runs")
     parser.add_argument("--supervised", action="store_true", help="the labels alone")
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--updates", type=int, default=-1)

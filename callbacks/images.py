@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -45,7 +46,7 @@ def grid(images: Tensor, columns: int | None = None, captions: Sequence[str] = (
     Args:
         images: ``(N, C, H, W)`` with C = 1 or 3, uint8 or floats in [-1, 1].
         columns: images in a row; a square grid if not given.
-        captions: what is written under each image, cut after a few lines; none if empty.
+        captions: what is written under each image, cut after a few lines; a row of empty ones takes no room.
 
     Returns:
         A grey or RGB picture, at least 512 pixels wide where a full row has so many images and pixels to enlarge.
@@ -62,17 +63,19 @@ def grid(images: Tensor, columns: int | None = None, captions: Sequence[str] = (
     factor = max(1, -(-least // (columns * images.shape[3])))
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     texts = [wrapped(caption, tiles.shape[3]) for caption in captions]
-    band = LINE_HEIGHT * max((text.count("\n") + 1 for text in texts), default=0)
-    height, width = tiles.shape[2] + GAP + band, tiles.shape[3] + GAP
-    sheet = torch.full((images.shape[1], rows * height + GAP, columns * width + GAP), WHITE, dtype=torch.uint8)
+    lines = [text.count("\n") + 1 if text else 0 for text in texts]
+    bands = [LINE_HEIGHT * max(lines[row * columns :][:columns], default=0) for row in range(rows)]
+    height, width = tiles.shape[2], tiles.shape[3] + GAP
+    tops = list(accumulate((height + band + GAP for band in bands), initial=GAP))
+    sheet = torch.full((images.shape[1], tops[-1], columns * width + GAP), WHITE, dtype=torch.uint8)
     for index, tile in enumerate(tiles):
-        top, left = GAP + index // columns * height, GAP + index % columns * width
-        sheet[:, top : top + height - GAP - band, left : left + width - GAP] = tile
+        top, left = tops[index // columns], GAP + index % columns * width
+        sheet[:, top : top + height, left : left + width - GAP] = tile
     picture = Image.fromarray((sheet[0] if len(sheet) == 1 else sheet.permute(1, 2, 0)).contiguous().numpy())
     draw = ImageDraw.Draw(picture)
     for index, text in enumerate(texts):
         for line, words in enumerate(text.split("\n")):
-            place = GAP + index % columns * width, (index // columns + 1) * height - band + line * LINE_HEIGHT
+            place = GAP + index % columns * width, tops[index // columns] + height + line * LINE_HEIGHT
             draw.text(place, words, fill=0, font=_font())
     return picture
 

@@ -205,12 +205,20 @@ def test_a_caption_stands_under_its_image_and_nowhere_else() -> None:
     bare, told = (pixels(grid(images, 2, captions)) for captions in ([], ["", "red", ""]))
     side = (told.shape[2] - 3 * GAP) // 2
     assert bare.shape[2] == told.shape[2]
-    assert told.shape[1] - bare.shape[1] == 2 * LINE_HEIGHT  # a line under each of two rows
+    assert told.shape[1] - bare.shape[1] == LINE_HEIGHT  # a line under the first of two rows
     rows, columns = (told.amin(0) < 128).nonzero().unbind(1)
     assert len(rows) > 10
     assert int(rows.min()) >= GAP + side
     assert int(rows.max()) < 2 * GAP + side + LINE_HEIGHT
     assert int(columns.min()) >= 2 * GAP + side
+
+
+def test_rows_without_a_caption_take_no_room() -> None:
+    images = torch.full((6, 3, 128, 128), 100, dtype=torch.uint8)
+    told = pixels(grid(images, 2, ["", "", "", "", "red", "a " * 100]))
+    bare, captioned = pixels(grid(images[:4], 2)), pixels(grid(images[:2], 2, ["red", "a " * 100]))
+    assert torch.equal(told[:, : bare.shape[1]], bare)
+    assert torch.equal(told[:, bare.shape[1] - GAP :], captioned)
 
 
 def test_long_captions_are_wrapped_and_cut() -> None:
