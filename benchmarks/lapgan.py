@@ -34,6 +34,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from machine import machine
 from PIL import Image
+from runs import QUIET, spread
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -321,9 +322,8 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
     facts = {"data": arguments.data, "method": method, "seed": seed, "parameters": parameters(model)}
     ema = EMA()
     look = Look(arguments, {**facts, "machine": machine()}, ema)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        **QUIET,
         accelerator=arguments.accelerator,
         precision=arguments.precision,
         max_epochs=-1,
@@ -351,12 +351,6 @@ def table(runs: list[dict[str, Any]]) -> str:
         cells += [spread([row["parzen"] for row in last]) if "parzen" in last[0] else "-"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation."""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4g}{deviation}"
 
 
 def main() -> None:

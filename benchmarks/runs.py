@@ -99,4 +99,4 @@ def shortened(row: dict[str, Any]) -> dict[str, Any]:
 def spread(values: list[float]) -> str:
     """Mean and, of several, standard deviation."""
     deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3g}{deviation}"
+    return f"{statistics.mean(values):.4g}{deviation}"

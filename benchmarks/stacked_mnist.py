@@ -25,6 +25,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from machine import machine
+from runs import QUIET, spread
 from torch import Tensor, nn
 
 from lit_gans import GAN, losses
@@ -160,9 +161,8 @@ def run(size: str, k: int, seed: int, arguments: argparse.Namespace) -> None:
         generator_optimizer={"name": "adam", "lr": 1e-4, "betas": betas},
         discriminator_optimizer={"name": "adam", "lr": 2e-4, "betas": betas},
     )
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "use_distributed_sampler": False},
+        **QUIET,
         accelerator=arguments.accelerator,
         max_steps=arguments.updates,
         max_epochs=-1,
@@ -189,12 +189,6 @@ def table(runs: list[dict[str, Any]]) -> str:
             rest = [f"{update:,}", str(len(found)), *cells, minutes, PAPER.get((size, k), "-")]
             lines.append(f"| {size} | {k} | {' | '.join(rest)} |")
     return "\n".join(lines)
-
-
-def spread(values: list[float]) -> str:
-    """Mean and, of several, standard deviation."""
-    deviation = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.4g}{deviation}"
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from hydra.utils import get_class
 from lightning.pytorch.callbacks import Callback
 from machine import machine
 from omegaconf import OmegaConf
+from runs import QUIET
 
 from lit_gans import GAN, compose
 from lit_gans.callbacks.ema import EMA, averaged
@@ -127,9 +128,9 @@ def run(entry: str, data: str, seed: int) -> dict[str, Any]:
     kind = {"ring": Rings, "grid": Grid, "digits": Digits}[data]
     module = kind(batch_size=BATCH[data], seed=seed, **({"image_size": 16} if data == "digits" else {}))
     look = Look(data)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "accelerator": "cpu", "use_distributed_sampler": False},
+        **QUIET,
+        accelerator="cpu",
         max_steps=UPDATES[data],
         max_epochs=-1,
         callbacks=[EMA(half_life=2000), look],

@@ -21,6 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from machine import machine
 from matplotlib.figure import Figure
+from runs import QUIET
 from safetensors.torch import load_file, save_file
 
 from lit_gans.data import Rings
@@ -78,9 +79,9 @@ def run(k: int, seed: int, out: Path) -> None:
     """Trains to the end, from the last look of an earlier process if there is one."""
     name = f"k{k}-seed{seed}"
     look = Look(out, name)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
-        **{**quiet, "enable_model_summary": False, "accelerator": "cpu", "use_distributed_sampler": False},
+        **QUIET,
+        accelerator="cpu",
         max_steps=UPDATES,
         max_epochs=-1,
         callbacks=[look],
