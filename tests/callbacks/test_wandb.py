@@ -102,7 +102,8 @@ def test_one_line_for_each_offline_run_says_how_to_send_it(runs):
 def test_runs_in_one_process_are_not_one_and_a_resumed_one_goes_on(runs):
     assert runs.first["id"] != runs.second["id"]
     assert runs.resumed["id"] == runs.first["id"]
-    assert [path.name.rsplit("-", 1)[1] for path in runs.dirs["first"]] == [runs.first["id"]] * 2
+    # offline-run-TIME-ID, and a -1 behind where the resumed run began in the same second
+    assert [path.name.split("-")[3] for path in runs.dirs["first"]] == [runs.first["id"]] * 2
     for run in (runs.first, runs.second, runs.resumed):
         assert run["checkpoint"] == run["id"]
     assert [row["step"] for row in history(inspect(runs.dirs["first"][1]))] == [8, 10]
