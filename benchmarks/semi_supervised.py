@@ -6,9 +6,9 @@
 
 Each run plays the game and, with `--supervised`, learns from the same labels with the same network alone. Settings are
 those of the experiments `ssl_*`. A seed chooses the labels and the order of the data, too, unless `--labels-of` names
-another for both. `--root` is a folder for `data.root`, or for CIFAR-10
-a pair of files, as in `benchmarks/lapgan.py`. Errors are of the averaged weights and of those that train, at every look
-and at the end; nothing is selected by them. A run that was stopped goes on from its last look.
+another for both. `--root` is a folder for `data.root`, or for CIFAR-10 a pair of files, as in `benchmarks/lapgan.py`.
+Errors are of the averaged weights and of those that train, at every look and at the end; nothing is selected by them. A
+run that was stopped goes on from its last look.
 """
 
 import argparse
@@ -133,21 +133,23 @@ def run(labels: int, seed: int, arguments: argparse.Namespace) -> None:
     trainer.fit(model, datamodule=data, ckpt_path=look.last, weights_only=True)
 
 
+def kind_of(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What runs have in common that are compared by their seeds."""
+    return run["data"], run["labels"], run["kind"]
+
+
 def table(runs: list[dict[str, Any]]) -> str:
     """Markdown: test error in %, mean and standard deviation over the seeds, at the end and at the best look."""
     heads = ["data", "labels", "chosen by", "trained with", "seeds", "epochs", "minutes (CPU)"]
     heads += ["error, %", "wrong", "raw weights, %", "best look, %", "paper, %"]
     lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     groups: dict[tuple[Any, ...], list[Any]] = {}
+    several = {(*kind_of(run), run["labels_of"]) for run in runs if run["seed"] != run["labels_of"]}
     for run in runs:
-        key = run["data"], run["labels"], run["kind"]
-        shared = any(
-            key == (other["data"], other["labels"], other["kind"])
-            and other["seed"] != other["labels_of"] == run["labels_of"]
-            for other in runs
-        )
-        for chosen in ["each seed"] * (run["seed"] == run["labels_of"]) + [f"seed {run['labels_of']}"] * shared:
-            groups.setdefault((*key, chosen), []).append(run["looks"])
+        if run["seed"] == run["labels_of"]:
+            groups.setdefault((*kind_of(run), "each seed"), []).append(run["looks"])
+        if (*kind_of(run), run["labels_of"]) in several:
+            groups.setdefault((*kind_of(run), f"seed {run['labels_of']}"), []).append(run["looks"])
     for (data, labels, kind, chosen), same in sorted(groups.items()):
         last = [looks[-1] for looks in same]
         means = {name: statistics.mean(row[name] for row in last) for name in ("epochs", "minutes", "cpu_minutes")}
