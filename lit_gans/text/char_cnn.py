@@ -147,7 +147,8 @@ class CharCNN(nn.Module, TextEncoder):
 def _check(captions: Captions, batch_size: int, lr: float) -> None:
     if batch_size < 2 or lr <= 0:
         raise ValueError(
-            f"The text encoder 'char_cnn' learns by a batch_size of at least 2 and lr above 0, got {batch_size} and {lr}."
+            "The text encoder 'char_cnn' learns by a batch_size of at least 2 and lr above 0, got "
+            f"{batch_size} and {lr}."
         )
     check_texts(captions.texts)
     if bool((captions.kinds == captions.kinds[0]).all()):
