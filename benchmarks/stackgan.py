@@ -5,9 +5,9 @@
     python benchmarks/stackgan.py --out FOLDER --collect
 
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
-a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `batch_norm`: it has
-batch norm, as in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its
-seed, which must have been run.
+a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `batch_norm`: both
+networks have it, as in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan`
+of its seed, which must have been run.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -48,12 +48,13 @@ METHODS: dict[str, dict[str, Any]] = {
     "no_augmentation": {"augmentation": "none"},
     "no_wrong_pairs": {"wrong_weight": 0.0},
     "one_stage": {"stages": [1], "stage_steps": None},
-    "batch_norm": {"discriminator_norm": "batch"},
+    "batch_norm": {"generator_norm": "batch", "discriminator_norm": "batch"},
 }
-ADAM = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
+ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
-    **{"discriminator_norm": "layer", "generator_optimizer": ADAM, "discriminator_optimizer": ADAM},
+    **{"latent_dim": 16, "generator_norm": "layer", "discriminator_norm": "layer"},
+    **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
 
@@ -256,8 +257,8 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
-    parser.add_argument("--stage-steps", type=int, nargs=2, default=[6000, 5000], help="updates of each stage")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[30000, 10000], help="updates of each stage")
+    parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
     parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")
     parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
