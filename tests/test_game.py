@@ -257,11 +257,11 @@ def test_compiled_networks_train_as_eager_ones(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.nn.Module, "compile", eager_backend)
     cls = compose(DCGAN, R1Penalty)
     models = [cls(**TINY, compile=flag, discriminator_norm="none") for flag in (False, True)]
-    for model in models:
-        fit(model, images(16), max_epochs=1)
+    for model in models:  # in float64: Adam's first steps make much of the last bits of a gradient
+        fit(model, images(16), max_epochs=1, precision="64-true")
     assert sorted(compiled) == ["DCGANDiscriminator", "DCGANGenerator"]
     for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -289,8 +289,10 @@ def test_a_checkpoint_makes_the_same_samples(tmp_path: Path) -> None:
     fit(model, images(16), 8, max_epochs=1).save_checkpoint(tmp_path / "last.ckpt", weights_only=False)
     again = load(tmp_path / "last.ckpt")
     assert again.recipe() == model.recipe()
-    latent = model.sample_latent(3)
-    assert torch.equal(again.sample(3, latent=latent), model.sample(3, latent=latent))
+    own, loaded = model.state_dict(), again.state_dict()
+    assert own.keys() == loaded.keys() and all(torch.equal(own[name], loaded[name]) for name in own)
+    latent = model.sample_latent(3)  # the last bit of a matrix product depends on where in memory its weights lie
+    torch.testing.assert_close(again.sample(3, latent=latent), model.sample(3, latent=latent), rtol=1e-5, atol=1e-6)
     assert (
         again.named("level1").turns_taken == model.named("level1").turns_taken == {"discriminator": 2, "generator": 2}
     )
