@@ -290,7 +290,8 @@ def test_a_checkpoint_makes_the_same_samples(tmp_path: Path) -> None:
     again = load(tmp_path / "last.ckpt")
     assert again.recipe() == model.recipe()
     own, loaded = model.state_dict(), again.state_dict()
-    assert own.keys() == loaded.keys() and all(torch.equal(own[name], loaded[name]) for name in own)
+    assert own.keys() == loaded.keys()
+    assert all(torch.equal(own[name], loaded[name]) for name in own)
     latent = model.sample_latent(3)  # the last bit of a matrix product depends on where in memory its weights lie
     torch.testing.assert_close(again.sample(3, latent=latent), model.sample(3, latent=latent), rtol=1e-5, atol=1e-6)
     assert (
