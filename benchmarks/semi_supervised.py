@@ -1,6 +1,6 @@
 """How few labels does a classifier need? Test error of Improved Techniques for Training GANs (arXiv 1606.03498).
 
-    python benchmarks/semi_supervised.py --data digits --labels 50 --seeds 0 1 2 3 4 --updates 8000 --out FOLDER
+    python benchmarks/semi_supervised.py --data digits --labels 50 --seeds 0 1 2 3 4 --updates 4000 --out FOLDER
     python benchmarks/semi_supervised.py --data mnist --labels 100 --root FOLDER --out FOLDER --minutes 60
     python benchmarks/semi_supervised.py --out FOLDER --collect
 
