@@ -6,8 +6,8 @@
 
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
 a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `batch_norm`: both
-networks have it, as in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan`
-of its seed, which must have been run.
+networks have it, as in the paper. `kl_2`: the divergence of c weighs what it does in the paper. `one_stage`: Stage-I
+alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which must have been run.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -49,11 +49,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "no_wrong_pairs": {"wrong_weight": 0.0},
     "one_stage": {"stages": [1], "stage_steps": None},
     "batch_norm": {"generator_norm": "batch", "discriminator_norm": "batch"},
+    "kl_2": {"kl_weight": 2.0},
 }
 ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
-    **{"latent_dim": 16, "generator_norm": "layer", "discriminator_norm": "layer"},
+    **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
