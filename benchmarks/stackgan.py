@@ -5,9 +5,11 @@
     python benchmarks/stackgan.py --out FOLDER --collect
 
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
-a function of the text. `no_wrong_pairs`: the discriminator sees no real image with a wrong text. `batch_norm`: both
-networks have it, as in the paper. `kl_2`: the divergence of c weighs what it does in the paper. `one_stage`: Stage-I
-alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which must have been run.
+a function of the text. `random_pairs`: a wrong text is that of another image in the batch, and nobody tells texts
+apart. `paper_pairs`: and the discriminator joins text and image by concatenation. `no_wrong_pairs`: it sees no real
+image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what it
+does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which
+must have been run. `--stage-steps 16000 0` trains Stage-I alone, at its own size.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -43,10 +45,13 @@ from lit_gans.models import StackGAN
 from lit_gans.models.stackgan import partners
 from lit_gans.pyramid import shrink
 
+RANDOM_PAIRS: dict[str, Any] = {"wrong_texts": 0, "matching_weight": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
     "stackgan": {},
     "no_augmentation": {"augmentation": "none"},
-    "no_wrong_pairs": {"wrong_weight": 0.0},
+    "no_wrong_pairs": {"wrong_weight": 0.0, **RANDOM_PAIRS},
+    "random_pairs": RANDOM_PAIRS,
+    "paper_pairs": {"text_head": "concat", **RANDOM_PAIRS},
     "one_stage": {"stages": [1], "stage_steps": None},
     "batch_norm": {"generator_norm": "batch", "discriminator_norm": "batch"},
     "kl_2": {"kl_weight": 2.0},
@@ -55,6 +60,7 @@ ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
     **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
+    **{"text_head": "projection", "wrong_texts": 8, "matching_weight": 4.0},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
@@ -194,7 +200,8 @@ def budget_of(path: Path) -> float:
 def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
     """With the settings of the experiment, but for the method's own."""
     size = 2 * arguments.size if method == "one_stage" else arguments.size
-    options = {**SETTINGS, "stage_steps": arguments.stage_steps, **METHODS[method]}
+    steps = {"stage_steps": arguments.stage_steps} if all(arguments.stage_steps) else {"stages": [1]}
+    options = {**SETTINGS, **steps, **METHODS[method]}
     model = StackGAN(image_size=size, coarse_size=size // 2, seed=seed, **options)
     model.sample_shape = (3, arguments.size, arguments.size)  # one stage is a half, whose other half is never made
     return model
@@ -258,7 +265,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
-    parser.add_argument("--stage-steps", type=int, nargs=2, default=[30000, 10000], help="updates of each stage")
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[16000, 5000], help="updates of each stage")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
     parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")

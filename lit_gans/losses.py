@@ -198,6 +198,18 @@ def wrong_pairs(logits: Tensor, target: float = 0.0) -> Tensor:
     return _cross_entropy(logits, target) if len(logits) else logits.sum()
 
 
+def matching(logits: Tensor) -> Tensor:
+    """-E log softmax(D(x, t_0), D(x, t_1), ...)_0: which of some conditions is the sample's own, the first.
+
+    XMC-GAN (Zhang et al., CVPR 2021, arXiv 2101.04702, eq. 3), where the others are those of the batch. Its gradient is
+    that of the worst mistakes, where :func:`wrong_pairs` weighs all conditions alike. 0 if there are no others.
+
+    Args:
+        logits: ``(N, 1 + K)``.
+    """
+    return -logits.log_softmax(1)[:, 0].mean()
+
+
 def gaussian_kl(mean: Tensor, log_std: Tensor) -> Tensor:
     """KL(N(mu, sigma^2) || N(0, 1)) = -s + (e^(2s) + mu^2 - 1) / 2, the mean over samples and dimensions.
 

@@ -1,4 +1,4 @@
-"""What tricks remember of a game: past fakes, past networks, the mean of past weights. It is in the checkpoint.
+"""What is remembered of a game: past fakes, texts and networks, the mean of past weights. It is in the checkpoint.
 
 Memories are no buffers of the module, which ddp would send from the first rank to all at every step. Every rank fills
 its own with what all ranks have in common, so that they are equal and any one rank can write a checkpoint alone.
@@ -155,6 +155,59 @@ class FakeBuffer(Memory):
     @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.samples, self.met = state["samples"], state["met"]
+
+
+# Texts
+
+
+class PastTexts(Memory):
+    """The last texts of a game, by their embeddings, and of what kind of image each is: a queue.
+
+    As MoCo keeps what a batch is too small for (He et al., CVPR 2020, arXiv 1911.05722, section 3.2).
+
+    Args:
+        size: length of the queue.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.texts: Tensor | None = None
+        self.kinds: Tensor | None = None
+
+    @torch.no_grad()
+    def add(self, texts: Tensor, kinds: Tensor) -> None:
+        """Embeddings ``(N, E)`` and kinds ``(N,)`` enter; the oldest leave."""
+        past = (texts[:0], kinds[:0]) if self.texts is None or self.kinds is None else (self.texts, self.kinds)
+        self.texts, self.kinds = (
+            torch.cat([old.to(new), new])[-self.size :] for old, new in zip(past, (texts, kinds), strict=True)
+        )
+
+    @torch.no_grad()
+    def nearest(self, texts: Tensor, kinds: Tensor, count: int) -> Tensor:
+        """For each of N texts those of the queue that are nearest to it among all of other kinds.
+
+        Args:
+            texts: embeddings ``(N, E)``.
+            kinds: ``(N,)``.
+            count: how many.
+
+        Returns:
+            ``(N, K, E)``, the nearest first; K is less than ``count`` where one of them has no more.
+        """
+        if self.texts is None or self.kinds is None:
+            return texts.new_empty(len(texts), 0, texts.shape[1])
+        alike = kinds[:, None] == self.kinds
+        distances = torch.cdist(texts.float(), self.texts.float()).masked_fill(alike, torch.inf)
+        most = min(count, int((~alike).sum(1).min()))
+        return self.texts[distances.topk(most, largest=False).indices]
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"texts": self.texts, "kinds": self.kinds}
+
+    @override
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.texts, self.kinds = state["texts"], state["kinds"]
 
 
 def of_all_devices(samples: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Run as a script: every trick, stopped and resumed on DEVICES processes; writes down, for each rank, what differs.
 
-LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another; StackGAN
-is stopped in either stage, and StackGAN++ remembers as LAPGAN does.
+LAPGAN is one more, with tricks that remember in each of its games, and a classifier from few labels another; StackGAN,
+which remembers texts, is stopped in either stage, and StackGAN++ remembers as LAPGAN does.
 
 usage: python -m tests.every_trick DEVICES FOLDER [TRICK ...]
 """
@@ -52,7 +52,8 @@ def made(name: str) -> Sampler:
         own = {key: value for trick in PYRAMID for key, value in options_of(trick).items()}
         return compose(StackGANPP, *(trick_classes(trick)[0] for trick in PYRAMID))(**SMALL[name], **own)
     if name in STAGES:
-        return StackGAN(**{**SMALL["stackgan"], "stage_steps": STAGES[name]})
+        near = {"text_head": "projection", "wrong_texts": 2, "matching_weight": 1.0}
+        return StackGAN(**{**SMALL["stackgan"], **near, "stage_steps": STAGES[name]})
     options = options_of(name)
     for key in options:
         options |= WITH.get(key, {})

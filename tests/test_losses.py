@@ -418,3 +418,23 @@ def test_what_is_unlabelled_is_not_classified(n):
     (gradient,) = torch.autograd.grad(none, logits)
     assert none.item() == 0
     assert not gradient.any()
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("k", [0, 1, 5])
+def test_matching_value_and_gradient(n, k):
+    """The mean of log sum_k e^(s_k - s_0); its gradient is the softmax, less 1 for the own one."""
+    logits = torch.stack([random_logits(1 + k, seed)[0] for seed in range(n)]).requires_grad_()
+    expected = sum(log(sum(exp(other - row[0]) for other in row)) for row in logits.tolist()) / n
+    loss = losses.matching(logits)
+    assert loss.item() == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    own = torch.zeros(1 + k, dtype=torch.float64)
+    own[0] = 1
+    shares = (logits - logits.logsumexp(1, keepdim=True)).exp()
+    torch.testing.assert_close(gradient, (shares - own) / n, rtol=1e-10, atol=1e-14)
+
+
+def test_matching_of_far_logits_in_single_precision():
+    logits = torch.tensor([[-200.0, 200.0], [200.0, -200.0]])
+    assert losses.matching(logits).item() == pytest.approx(200.0)

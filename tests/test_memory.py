@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lit_gans import penalties
-from lit_gans.memory import FakeBuffer, PastSelves, RunningMeans, half_past, swapped
+from lit_gans.memory import FakeBuffer, PastSelves, PastTexts, RunningMeans, half_past, swapped
 
 WEIGHTS = {"a": torch.tensor([1.0, 2.0]).double(), "b": torch.tensor([[3.0]]).double()}
 
@@ -280,3 +280,49 @@ def test_it_finds_the_equilibrium_of_the_papers_game() -> None:
     assert abs(y - 1) < 0.02
     away = [descend(game, 0.0, 0.03, steps) for steps in (300, 600)]
     assert all(not (x - 1) ** 2 + (y - 1) ** 2 < 0.1 for x, y in away)
+
+
+# Texts
+
+
+def test_the_last_texts_are_kept() -> None:
+    past = PastTexts(5)
+    for start in (0, 3):
+        past.add(torch.arange(start, start + 3).float()[:, None], torch.arange(start, start + 3))
+    assert past.texts is not None
+    assert past.texts.flatten().tolist() == [1, 2, 3, 4, 5]
+    again = PastTexts(5)
+    again.load_state_dict(past.state_dict())
+    again.add(torch.tensor([[6.0]]), torch.tensor([6]))
+    past.add(torch.tensor([[6.0]]), torch.tensor([6]))
+    assert again.texts is not None
+    assert again.texts.equal(past.texts)
+    assert again.state_dict()["kinds"].tolist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize("count", [1, 4])
+def test_the_nearest_of_another_kind_one_by_one(n: int, count: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    texts, kinds = torch.randn(40, 6, generator=generator), torch.arange(40) % 5
+    past = PastTexts(40)
+    past.add(texts, kinds)
+    asked, own = texts[:n] + 0.1, kinds[:n]
+    found = past.nearest(asked, own, count)
+    assert found.shape == (n, count, 6)
+    for text, kind, these in zip(asked, own, found, strict=True):
+        others = sorted(
+            (one for one, its in zip(texts, kinds, strict=True) if its != kind), key=lambda o: (o - text).norm()
+        )
+        assert these.equal(torch.stack(others[:count]))
+
+
+def test_where_there_are_too_few_texts_of_other_kinds_there_are_fewer() -> None:
+    past = PastTexts(10)
+    texts, kinds = torch.randn(4, 6), torch.tensor([0, 0, 0, 1])
+    assert past.nearest(texts, kinds, 2).shape == (4, 0, 6)
+    past.add(texts, kinds)
+    assert past.nearest(texts, kinds, 2).shape == (4, 1, 6)
+    assert past.nearest(texts[:3], kinds[:3], 2)[:, 0].equal(texts[3:].expand(3, -1))
+    assert past.nearest(texts[3:], kinds[3:], 2).shape == (1, 2, 6)
+    assert past.nearest(texts, torch.zeros(4, dtype=torch.long), 2).shape == (4, 1, 6)

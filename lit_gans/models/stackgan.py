@@ -16,10 +16,14 @@ from lit_gans import keys, losses
 from lit_gans.game import Batch
 from lit_gans.gan import GAN
 from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
+from lit_gans.memory import PastTexts, Remembering, of_all_devices
 from lit_gans.networks import stackgan as networks
 from lit_gans.pyramid import shrink
 from lit_gans.stages import Stages
 from lit_gans.texts import FromTexts
+
+PAST_TEXTS = 256
+"""Among which the nearest wrong ones are looked for."""
 
 
 def partners(kind: Tensor) -> tuple[Tensor, Tensor]:
@@ -33,11 +37,16 @@ def partners(kind: Tensor) -> tuple[Tensor, Tensor]:
     return which, others[which].multinomial(1)[:, 0] if len(which) else which
 
 
-class StackGANStage(GAN):
+class StackGANStage(Remembering):
     """min_D -E log D(x, t) - 1/2 E log(1 - D(x', t)) - 1/2 E log(1 - D(G(z, t), t)), x' real, of another text.
 
     min_G -E log D(G(z, t), t) + 2 KL(N(mu(t), sigma(t)^2) || N(0, I)) (arXiv 1612.03242, eq. 3 to 6, with the weights
     of the authors' code). A condition ends in the embedding t of a text; latents end in the noise of c.
+
+    A random text is wrong in nearly all it says, and D learns what is told most easily. With ``wrong_texts`` each real
+    x has as many wrong ones, the nearest to its own of those seen of late: they differ in little. ``matching_weight``
+    adds E -log softmax(D(x, t), D(x, t_1), D(x, t_2), ...)_0, the own text being t, to D's loss for real images and to
+    G's for its own (:func:`lit_gans.losses.matching`).
 
     Args:
         size: pixels of its images.
@@ -53,6 +62,8 @@ class StackGANStage(GAN):
         self.options, self.coarse = options, coarse
         self.sample_shape = (options["image_channels"], size, size)
         self.generator_norm, self.discriminator_norm = options["generator_norm"], options["discriminator_norm"]
+        if options["wrong_texts"]:
+            self.past_texts = PastTexts(PAST_TEXTS)
 
     @override
     def build_generator(self) -> nn.Module:
@@ -67,10 +78,23 @@ class StackGANStage(GAN):
     @override
     def build_discriminator(self) -> nn.Module:
         own, shape = self.options, self.discriminator_shape
-        text = own["text_dim"], own["c_dim"]
+        text = own["text_dim"], own["c_dim"], own["text_head"]
         return networks.StageDiscriminator(
             shape, own["discriminator_width"], own["network"], self.discriminator_norm, *text
         )
+
+    @override
+    def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
+        if count := self.options["wrong_texts"]:
+            own, kind = self.text(batch), batch["kind"]
+            self.past_texts.add(of_all_devices(own), of_all_devices(kind))
+            wrong = self.past_texts.nearest(own, kind, count)
+            batch = {**batch, "texts": torch.cat([own[:, None], wrong], 1)}
+        return super().play_batch(batch, counts=counts)
+
+    def text(self, batch: Batch) -> Tensor:
+        """Embeddings ``(N, E)``."""
+        return batch["condition"][:, -self.options["text_dim"] :]
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
@@ -79,10 +103,20 @@ class StackGANStage(GAN):
 
     @override
     def discriminator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
-        which, wrong = partners(batch["kind"])
-        logits = self.discriminate(batch["image"][wrong], batch["condition"][which])
-        loss = self.options["wrong_weight"] * losses.wrong_pairs(logits, self.fake_target)
-        return {**super().discriminator_terms(batch, fake), "loss/wrong_text": loss}
+        terms: dict[str, Tensor] = {}
+        if "texts" in batch:
+            logits = self.discriminate(batch["image"], batch["texts"])
+            wrong, terms = logits[:, 1:].flatten(), self.matching("discriminator", logits)
+        else:
+            which, other = partners(batch["kind"])
+            wrong = self.discriminate(batch["image"][other], batch["condition"][which])
+        terms["loss/wrong_text"] = self.options["wrong_weight"] * losses.wrong_pairs(wrong, self.fake_target)
+        return {**super().discriminator_terms(batch, fake), **terms}
+
+    def matching(self, player: str, logits: Tensor) -> dict[str, Tensor]:
+        """Of logits ``(N, 1 + K)`` of images with their own texts and with wrong ones."""
+        weight = self.options["matching_weight"]
+        return {f"loss/matching_{player}": weight * losses.matching(logits)} if weight else {}
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
@@ -90,12 +124,15 @@ class StackGANStage(GAN):
 
     @override
     def generator_objective(self, batch: Batch) -> dict[str, Tensor]:
-        text = batch["condition"][:, -self.options["text_dim"] :]
         augmentation = self.generator.get_submodule("augmentation")
         assert isinstance(augmentation, ConditioningAugmentation)
-        mean, log_std = augmentation.moments(text)
+        mean, log_std = augmentation.moments(self.text(batch))
         divergence = mean.new_zeros(()) if log_std is None else losses.gaussian_kl(mean, log_std)
-        return {**super().generator_objective(batch), "loss/kl": self.options["kl_weight"] * divergence}
+        terms = {"loss/kl": self.options["kl_weight"] * divergence}
+        if self.options["matching_weight"]:
+            batch = {**batch, "fake": self.generate(batch)}
+            terms |= self.matching("generator", self.discriminate(batch["fake"], batch["texts"]))
+        return {**super().generator_objective(batch), **terms}
 
     @override
     def condition(self, batch: Batch) -> Tensor:
@@ -119,12 +156,15 @@ class StackGAN(FromTexts, Stages):
         residual_blocks: of Stage-II's generator; the paper has 4 for 256 pixels, 2 for 128.
         generator_norm: ``batch``, ``instance``, ``layer``, ``group`` or ``none``.
         discriminator_norm: likewise.
+        text_head: ``concat`` or ``projection``; see :class:`lit_gans.networks.stackgan.StageDiscriminator`.
         latent_dim: length of Stage-I's z; Stage-II has none.
         c_dim: length of c, and of what a discriminator makes of a text.
         augmentation: as ``form`` of :class:`lit_gans.layers.conditioning_augmentation.ConditioningAugmentation`.
         kl_weight: of the divergence of c from N(0, I).
         wrong_weight: of real images with a wrong text in the discriminator's loss, in [0, 1]; that of generated images
             is the rest of 1.
+        wrong_texts: how many nearest wrong texts each real image has; 0 for that of another image in the batch.
+        matching_weight: of telling the own text among the wrong ones, in both players' losses; needs ``wrong_texts``.
         rest: options of :class:`lit_gans.texts.FromTexts` and :class:`lit_gans.stages.Stages`; each stage begins a
             learning-rate schedule anew.
 
@@ -149,11 +189,14 @@ class StackGAN(FromTexts, Stages):
         residual_blocks: int = 4,
         generator_norm: str = "batch",
         discriminator_norm: str = "batch",
+        text_head: str = "concat",
         latent_dim: int = 100,
         c_dim: int = 128,
         augmentation: str = "log_std",
         kl_weight: float = 2.0,
         wrong_weight: float = 0.5,
+        wrong_texts: int = 0,
+        matching_weight: float = 0.0,
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
@@ -163,7 +206,8 @@ class StackGAN(FromTexts, Stages):
             **{"generator_width": generator_width, "discriminator_width": discriminator_width, "c_dim": c_dim},
             **{"generator_norm": generator_norm, "discriminator_norm": discriminator_norm},
             **{"latent_dim": latent_dim, "text_dim": self.encoder.dim, "augmentation": augmentation},
-            **{"kl_weight": kl_weight, "wrong_weight": wrong_weight},
+            **{"kl_weight": kl_weight, "wrong_weight": wrong_weight, "text_head": text_head},
+            **{"wrong_texts": wrong_texts, "matching_weight": matching_weight},
         }
         networks.check(self.sizes, self.options)
         self.sample_shape, self.views = (image_channels, image_size, image_size), {"stage1": {"stage": 1}}

@@ -17,8 +17,14 @@ from lit_gans.networks.dcgan import initialize
 from lit_gans.networks.normalization import normalization
 
 KINDS = ("simple", "default")
+TEXT_HEADS = ("concat", "projection")
 LEAST = 4
 """Pixels of the smallest map."""
+LEASTS = {
+    **dict.fromkeys(("generator_width", "discriminator_width", "latent_dim", "c_dim"), 1),
+    **dict.fromkeys(("residual_blocks", "kl_weight", "wrong_texts", "matching_weight"), 0),
+}
+"""Of options that are numbers."""
 
 
 def join(coarse: Tensor, text: Tensor) -> Tensor:
@@ -47,16 +53,16 @@ def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
     fine, coarse = halvings(sizes[1]), halvings(sizes[0])
     if coarse >= fine:
         raise ValueError(f"Stage-I's images must be smaller than Stage-II's {sizes[1]} pixels, got {sizes[0]}.")
-    if options["network"] not in KINDS:
-        raise ValueError(f"network must be {' or '.join(KINDS)}, got {options['network']!r}.")
-    for name in ("generator_width", "discriminator_width", "latent_dim", "c_dim"):
-        if options[name] < 1:
-            raise ValueError(f"{name} must be at least 1, got {options[name]}.")
+    for name, names in (("network", KINDS), ("text_head", TEXT_HEADS)):
+        if options[name] not in names:
+            raise ValueError(f"{name} must be {' or '.join(names)}, got {options[name]!r}.")
+    for name, least in LEASTS.items():
+        if options[name] < least:
+            raise ValueError(f"{name} must be at least {least}, got {options[name]}.")
     if not 0 <= options["wrong_weight"] <= 1:
         raise ValueError(f"wrong_weight must be in [0, 1], got {options['wrong_weight']}.")
-    for name in ("residual_blocks", "kl_weight"):
-        if options[name] < 0:
-            raise ValueError(f"{name} must be at least 0, got {options[name]}.")
+    if options["matching_weight"] and not options["wrong_texts"]:
+        raise ValueError("matching_weight is of how a text compares with wrong ones: set model.wrong_texts=8, say.")
 
 
 def convolution(before: int, after: int, size: int, norm: str, *activation: nn.Module, stride: int = 1) -> nn.Module:
@@ -216,16 +222,23 @@ class Stage2Generator(nn.Module):
 class StageDiscriminator(nn.Module):
     """Images ``(N, C, size, size)`` and conditions, of which the last E numbers count, to raw logits ``(N,)``.
 
+    Conditions ``(N, K, ...)`` are K of each image, whose logits are ``(N, K)``; the images are then looked at once.
+
     Args:
         shape: (C, size, size).
         width: df, channels after the first convolution.
         kind: ``simple`` or ``default``.
         norm: as of :func:`lit_gans.networks.normalization.normalization`; not after the first.
         text_dim: E.
-        dim: numbers that the embedding is made of before it joins the image.
+        dim: numbers that the embedding is made of before it meets the image.
+        head: ``concat``, as in the paper: they join the image's map at each place; or ``projection``, the image's own
+            logit and the inner product <h(x), v(t)> / sqrt(dim) (cGANs with Projection Discriminator, Miyato & Koyama,
+            ICLR 2018, arXiv 1802.05637, eq. 3), h and v linear in the map and in the embedding.
     """
 
-    def __init__(self, shape: Sequence[int], width: int, kind: str, norm: str, text_dim: int, dim: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], width: int, kind: str, norm: str, text_dim: int, dim: int, head: str = "concat"
+    ) -> None:
         super().__init__()
         image_channels, size, _ = shape
         steps, self.text_dim, leaky = halvings(size), text_dim, nn.LeakyReLU(0.2)
@@ -238,13 +251,21 @@ class StageDiscriminator(nn.Module):
             layers.append(convolution(widths[-2], widths[-1], 1, norm, leaky))
         layers += [bottleneck(final, norm, leaky)] if kind == "default" else []
         self.image = nn.Sequential(*layers)
-        self.text = nn.Sequential(nn.Linear(text_dim, dim), leaky)
-        self.hidden = convolution(final + dim, final, 1, norm, leaky)
+        self.projection = nn.Linear(final * LEAST**2, dim) if head == "projection" else None
+        linear = nn.Linear(text_dim, dim)
+        self.text = linear if self.projection else nn.Sequential(linear, leaky)
+        self.hidden = nn.Identity() if self.projection else convolution(final + dim, final, 1, norm, leaky)
         self.output = nn.Conv2d(final, 1, LEAST)
         self.apply(begin)
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
-        maps = self.image(image)
-        text = self.text(condition[:, -self.text_dim :])[:, :, None, None].expand(-1, -1, *maps.shape[2:])
-        logits: Tensor = self.output(self.hidden(torch.cat([maps, text], 1)))
-        return logits.flatten()
+        maps, text = self.image(image), self.text(condition[..., -self.text_dim :])
+        if self.projection is not None:
+            fit = torch.einsum("nd,n...d->n...", self.projection(maps.flatten(1)), text) / text.shape[-1] ** 0.5
+            logits: Tensor = fit + self.output(maps).view(-1, *[1] * (text.dim() - 2))
+            return logits
+        each = text if text.dim() == 3 else text[:, None]
+        maps = maps.repeat_interleave(each.shape[1], 0)
+        tiled = each.flatten(0, 1)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        joined: Tensor = self.output(self.hidden(torch.cat([maps, tiled], 1)))
+        return joined.view(text.shape[:-1])

@@ -166,6 +166,68 @@ def test_what_a_discriminator_is_shown_of_a_wrong_text_is_felt() -> None:
     assert not torch.equal(*found)
 
 
+NEAR: dict[str, Any] = {"text_head": "projection", "wrong_texts": 3, "matching_weight": 4.0}
+
+
+def near(own: Tensor, kind: Tensor, past: list[tuple[Tensor, int]]) -> Tensor:
+    """For each text itself, and then the three nearest of other kinds, one by one."""
+    rows = []
+    for text, number in zip(own, kind.tolist(), strict=True):
+        others = sorted((other for other, its in past if its != number), key=lambda other: float((text - other).norm()))
+        rows.append(torch.stack([text, *others[:3]]))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("head", ["concat", "projection"])
+@pytest.mark.parametrize("size", [3, 8])
+def test_the_nearest_wrong_texts_equal_a_plain_loop(head: str, size: int) -> None:
+    """Each image with each text in a pass of its own: two rounds of Stage-I, the second with texts of the first."""
+    model = made(**NEAR | {"text_head": head}, stages=[1], discriminator_norm="none", **SGDS).double()
+    plain, past = Plain(model.stage1), list[tuple[Tensor, int]]()
+    given = [{**batch, "kind": torch.arange(size)} for batch in batches(size, 2)]
+    for number, batch in enumerate(given):
+        image = interpolate(batch["image"].double() / 127.5 - 1, scale_factor=0.5, mode="area")
+        text = batch["text"].double()
+        past += zip(text, batch["kind"].tolist(), strict=True)
+        texts = near(text, batch["kind"], past) if size > 3 or number else near(text, batch["kind"], past)[:, :3]
+        torch.manual_seed(plain.stage.key("shared", number, 0))
+        fake = plain.generator(torch.randn(size, 7, dtype=torch.double), text)
+
+        def scores(of: Tensor, these: Tensor = texts) -> Tensor:
+            return torch.stack([plain.discriminator(of, each) for each in these.unbind(1)], 1)
+
+        on_real, on_fake = scores(image), plain.discriminator(fake.detach(), text)
+        loss = softplus(-on_real[:, 0]).mean() + 0.5 * (softplus(on_fake).mean() + softplus(on_real[:, 1:]).mean())
+        plain.move(0, loss + 4 * -(on_real[:, 0] - on_real.exp().sum(1).log()).mean())
+        mean, s = torch.nn.functional.leaky_relu(plain.generator.augmentation.linear(text), 0.2).chunk(2, 1)
+        on_fake = scores(fake)
+        loss = softplus(-on_fake[:, 0]).mean() + 2 * (-s + 0.5 * (-1 + (2 * s).exp() + mean**2)).mean()
+        plain.move(1, loss + 4 * -(on_fake[:, 0] - on_fake.exp().sum(1).log()).mean())
+    trained(model, 2, given, precision="64-true")
+    plain.equals(model.stage1)
+
+
+@pytest.mark.parametrize("option", NEAR)
+def test_what_is_asked_about_wrong_texts_is_felt(option: str) -> None:
+    """By both players where both are asked."""
+    less = {**NEAR, option: {"text_head": "concat", "wrong_texts": 2, "matching_weight": 0.0}[option]}
+    found = [trained(made(stages=[1], **options), 1, batches()).stage1 for options in (NEAR, less)]
+    assert not torch.equal(*(weights(stage.discriminator.image) for stage in found))
+    assert not torch.equal(*(weights(stage.generator) for stage in found))
+
+
+def test_past_texts_are_in_the_checkpoint_once_they_are_asked_for(tmp_path: Any) -> None:
+    for name, options in (("none", {}), ("some", NEAR)):
+        model = made(stage_steps=[1, 1], **options)
+        runner = trainer(max_steps=2, max_epochs=-1)
+        runner.fit(model, torch.utils.data.DataLoader(batches(8, 2), batch_size=None))
+        runner.save_checkpoint(tmp_path / f"{name}.ckpt")
+    games = [torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["games"] for name in ("none", "some")]
+    assert games[0]["stage1"]["memories"] == {}
+    for number, stage in enumerate(("stage1", "stage2")):
+        torch.testing.assert_close(games[1][stage]["memories"]["past_texts"]["texts"], batches()[number]["text"])
+
+
 def test_the_average_divergence_falls_and_no_augmentation_has_none() -> None:
     model = trained(made(stages=[1], kl_weight=100.0, generator_optimizer={**SGD, "lr": 0.02}), 40, batches())
     start = trained(made(stages=[1]), 1, batches())
@@ -230,6 +292,9 @@ def test_captions_are_found_again_by_their_embeddings() -> None:
         ({"network": "large"}, "network must be simple or default, got 'large'"),
         ({"augmentation": "yes"}, "augmentation must be one of log_std, log_variance, rectified, glu, none, got 'yes'"),
         ({"kl_weight": -1.0}, r"kl_weight must be at least 0, got -1\.0"),
+        ({"text_head": "projektion"}, "text_head must be concat or projection, got 'projektion'"),
+        ({"wrong_texts": -1}, "wrong_texts must be at least 0, got -1"),
+        ({"matching_weight": 1.0}, r"compares with wrong ones: set model\.wrong_texts=8"),
         ({"wrong_weight": 1.5}, r"wrong_weight must be in \[0, 1\], got 1\.5"),
         ({"c_dim": 0}, "c_dim must be at least 1, got 0"),
         ({"stages": [3]}, "There are stage1, stage2 to train, not 3"),

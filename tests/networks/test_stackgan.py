@@ -20,8 +20,10 @@ def second(coarse: int, size: int, width: int = 4, blocks: int = 1, norm: str = 
     return Stage2Generator((3, size, size), coarse, width, blocks, norm, ConditioningAugmentation(E, 4))
 
 
-def judge(size: int, width: int = 2, kind: str = "default", norm: str = "batch") -> StageDiscriminator:
-    return StageDiscriminator((3, size, size), width, kind, norm, E, 4)
+def judge(
+    size: int, width: int = 2, kind: str = "default", norm: str = "batch", head: str = "concat"
+) -> StageDiscriminator:
+    return StageDiscriminator((3, size, size), width, kind, norm, E, 4, head)
 
 
 def maps(network: nn.Module, *inputs: Tensor) -> list[tuple[int, ...]]:
@@ -83,6 +85,34 @@ def test_a_discriminator_looks_at_image_and_text_alone() -> None:
     torch.testing.assert_close(network(image, join(coarse, text)), network(image, text))
     assert not torch.allclose(network(image, text.flip(0)), network(image, text))
     assert not torch.allclose(network(image.flip(0), text), network(image, text))
+
+
+def test_the_projection_is_an_inner_product() -> None:
+    """Image alone, and <h(x), v(t)> / 2, of 4 numbers each: arXiv 1802.05637, eq. 3."""
+    network, image, text = (
+        judge(16, head="projection", norm="none").double(),
+        torch.randn(3, 3, 16, 16),
+        torch.randn(3, E),
+    )
+    map_ = network.image(image.double())
+    h, v = network.projection(map_.flatten(1)), network.text(text.double())
+    expected = [float(network.output(map_)[i]) + sum(float(h[i, k] * v[i, k]) for k in range(4)) / 2 for i in range(3)]
+    assert network(image.double(), text.double()).tolist() == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("head", ["concat", "projection"])
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_several_texts_of_each_image(head: str, n: int) -> None:
+    """As one after the other, value and gradient."""
+    network, image, texts = judge(16, head=head, norm="layer").double(), torch.randn(n, 3, 16, 16), torch.randn(n, 4, E)
+    image, texts = image.double(), texts.double()
+    both = network(image, texts), torch.stack([network(image, text) for text in texts.unbind(1)], 1)
+    assert both[0].shape == (n, 4)
+    torch.testing.assert_close(*both)
+    gradients = [torch.autograd.grad(logits.square().sum(), list(network.parameters())) for logits in both]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+    assert network(image, texts[:, :1]).shape == (n, 1)
 
 
 @pytest.mark.parametrize("part", ["z", "noise of c", "text"])
