@@ -7,9 +7,9 @@
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
 a function of the text. `random_pairs`: a wrong text is that of another image in the batch, and nobody tells texts
 apart. `paper_pairs`: and the discriminator joins text and image by concatenation. `no_wrong_pairs`: it sees no real
-image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what it
-does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed, which
-must have been run. `--stage-steps 16000 0` trains Stage-I alone, at its own size.
+image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what
+it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed,
+which must have been run. `--stage-steps 16000 0` trains Stage-I alone, at its own size.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
