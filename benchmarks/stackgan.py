@@ -42,8 +42,8 @@ from lit_gans.metrics.diversity import spread as spread_of
 from lit_gans.metrics.extractors import FeatureExtractor
 from lit_gans.metrics.scores import Scores, Statistics
 from lit_gans.models import StackGAN
-from lit_gans.models.stackgan import partners
 from lit_gans.pyramid import shrink
+from lit_gans.wrong_texts import partners
 
 RANDOM_PAIRS: dict[str, Any] = {"wrong_texts": 0, "matching_weight": 0.0}
 METHODS: dict[str, dict[str, Any]] = {
@@ -60,6 +60,7 @@ ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
     **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
+    **{"image_skip": True, "stage2_width": 16},
     **{"text_head": "projection", "wrong_texts": 8, "matching_weight": 4.0},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},

@@ -16,37 +16,25 @@ from lit_gans import keys, losses
 from lit_gans.game import Batch
 from lit_gans.gan import GAN
 from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
-from lit_gans.memory import PastTexts, Remembering, of_all_devices
 from lit_gans.networks import stackgan as networks
 from lit_gans.pyramid import shrink
 from lit_gans.stages import Stages
 from lit_gans.texts import FromTexts
+from lit_gans.wrong_texts import WrongTexts
 
-PAST_TEXTS = 256
-"""Among which the nearest wrong ones are looked for."""
-
-
-def partners(kind: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples of a batch that have others of another kind beside them, ``(M,)``, and one of these for each, ``(M,)``.
-
-    Args:
-        kind: ``(N,)`` int64: samples of one kind fit each other's texts.
-    """
-    others = (kind[:, None] != kind).float()
-    which = others.any(1).nonzero()[:, 0]
-    return which, others[which].multinomial(1)[:, 0] if len(which) else which
+OF_BOTH_STAGES = ("self", "__class__", "image_size", "coarse_size", "rest")
+"""Of the names in :class:`StackGAN`'s ``__init__``, what no single stage is told."""
+WRONG = ("wrong_weight", "wrong_texts", "matching_weight")
+"""The options of :class:`lit_gans.wrong_texts.WrongTexts`."""
 
 
-class StackGANStage(Remembering):
+class StackGANStage(WrongTexts):
     """min_D -E log D(x, t) - 1/2 E log(1 - D(x', t)) - 1/2 E log(1 - D(G(z, t), t)), x' real, of another text.
 
     min_G -E log D(G(z, t), t) + 2 KL(N(mu(t), sigma(t)^2) || N(0, I)) (arXiv 1612.03242, eq. 3 to 6, with the weights
     of the authors' code). A condition ends in the embedding t of a text; latents end in the noise of c.
 
-    A random text is wrong in nearly all it says, and D learns what is told most easily. With ``wrong_texts`` each real
-    x has as many wrong ones, the nearest to its own of those seen of late: they differ in little. ``matching_weight``
-    adds E -log softmax(D(x, t), D(x, t_1), D(x, t_2), ...)_0, the own text being t, to D's loss for real images and to
-    G's for its own (:func:`lit_gans.losses.matching`).
+    More wrong texts, and a loss of both players for telling them apart: :class:`lit_gans.wrong_texts.WrongTexts`.
 
     Args:
         size: pixels of its images.
@@ -58,12 +46,10 @@ class StackGANStage(Remembering):
     has_labels = True
 
     def __init__(self, *, size: int, coarse: int, options: dict[str, Any], **rest: Any) -> None:
-        super().__init__(**rest)
+        super().__init__(**{name: options[name] for name in WRONG}, **rest)
         self.options, self.coarse = options, coarse
         self.sample_shape = (options["image_channels"], size, size)
         self.generator_norm, self.discriminator_norm = options["generator_norm"], options["discriminator_norm"]
-        if options["wrong_texts"]:
-            self.past_texts = PastTexts(PAST_TEXTS)
 
     @override
     def build_generator(self) -> nn.Module:
@@ -71,7 +57,8 @@ class StackGANStage(Remembering):
         c = ConditioningAugmentation(own["text_dim"], own["c_dim"], own["augmentation"])
         if self.coarse:
             blocks, norm = own["residual_blocks"], self.generator_norm
-            return networks.Stage2Generator(shape, self.coarse, own["generator_width"], blocks, norm, c)
+            width, skip = own["stage2_width"] or own["generator_width"], own["image_skip"]
+            return networks.Stage2Generator(shape, self.coarse, width, blocks, norm, c, skip=skip)
         noise, norm = own["latent_dim"], self.generator_norm
         return networks.Stage1Generator(shape, own["generator_width"], own["network"], norm, noise, c)
 
@@ -84,39 +71,13 @@ class StackGANStage(Remembering):
         )
 
     @override
-    def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
-        if count := self.options["wrong_texts"]:
-            own, kind = self.text(batch), batch["kind"]
-            self.past_texts.add(of_all_devices(own), of_all_devices(kind))
-            wrong = self.past_texts.nearest(own, kind, count)
-            batch = {**batch, "texts": torch.cat([own[:, None], wrong], 1)}
-        return super().play_batch(batch, counts=counts)
-
     def text(self, batch: Batch) -> Tensor:
-        """Embeddings ``(N, E)``."""
         return batch["condition"][:, -self.options["text_dim"] :]
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         logits, targets = self.discriminator_logits(real, fake, condition), (self.real_target, self.fake_target)
-        return losses.gan_discriminator_loss(*logits, *targets, fake_weight=1 - self.options["wrong_weight"])
-
-    @override
-    def discriminator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = {}
-        if "texts" in batch:
-            logits = self.discriminate(batch["image"], batch["texts"])
-            wrong, terms = logits[:, 1:].flatten(), self.matching("discriminator", logits)
-        else:
-            which, other = partners(batch["kind"])
-            wrong = self.discriminate(batch["image"][other], batch["condition"][which])
-        terms["loss/wrong_text"] = self.options["wrong_weight"] * losses.wrong_pairs(wrong, self.fake_target)
-        return {**super().discriminator_terms(batch, fake), **terms}
-
-    def matching(self, player: str, logits: Tensor) -> dict[str, Tensor]:
-        """Of logits ``(N, 1 + K)`` of images with their own texts and with wrong ones."""
-        weight = self.options["matching_weight"]
-        return {f"loss/matching_{player}": weight * losses.matching(logits)} if weight else {}
+        return losses.gan_discriminator_loss(*logits, *targets, fake_weight=1 - self.wrong_weight)
 
     @override
     def generator_loss(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
@@ -128,11 +89,7 @@ class StackGANStage(Remembering):
         assert isinstance(augmentation, ConditioningAugmentation)
         mean, log_std = augmentation.moments(self.text(batch))
         divergence = mean.new_zeros(()) if log_std is None else losses.gaussian_kl(mean, log_std)
-        terms = {"loss/kl": self.options["kl_weight"] * divergence}
-        if self.options["matching_weight"]:
-            batch = {**batch, "fake": self.generate(batch)}
-            terms |= self.matching("generator", self.discriminate(batch["fake"], batch["texts"]))
-        return {**super().generator_objective(batch), **terms}
+        return {**super().generator_objective(batch), "loss/kl": self.options["kl_weight"] * divergence}
 
     @override
     def condition(self, batch: Batch) -> Tensor:
@@ -152,8 +109,10 @@ class StackGAN(FromTexts, Stages):
         image_channels: 1 or 3.
         network: ``default``, with residual blocks, or ``simple``, convolutions alone, in Stage-I and discriminators.
         generator_width: gf; see :mod:`lit_gans.networks.stackgan`.
+        stage2_width: gf of Stage-II; None for that of Stage-I.
         discriminator_width: df.
         residual_blocks: of Stage-II's generator; the paper has 4 for 256 pixels, 2 for 128.
+        image_skip: Stage-II changes Stage-I's image, enlarged, as LAPGAN does, instead of drawing it anew.
         generator_norm: ``batch``, ``instance``, ``layer``, ``group`` or ``none``.
         discriminator_norm: likewise.
         text_head: ``concat`` or ``projection``; see :class:`lit_gans.networks.stackgan.StageDiscriminator`.
@@ -185,8 +144,10 @@ class StackGAN(FromTexts, Stages):
         image_channels: int = 3,
         network: str = "default",
         generator_width: int = 128,
+        stage2_width: int | None = None,
         discriminator_width: int = 64,
         residual_blocks: int = 4,
+        image_skip: bool = False,
         generator_norm: str = "batch",
         discriminator_norm: str = "batch",
         text_head: str = "concat",
@@ -199,16 +160,10 @@ class StackGAN(FromTexts, Stages):
         matching_weight: float = 0.0,
         **rest: Any,
     ) -> None:
+        options = {name: value for name, value in locals().items() if name not in OF_BOTH_STAGES}
         super().__init__(**rest)
         self.sizes = (coarse_size or (image_size // 4 if image_size > 128 else image_size // 2), image_size)
-        self.options: dict[str, Any] = {
-            **{"image_channels": image_channels, "network": network, "residual_blocks": residual_blocks},
-            **{"generator_width": generator_width, "discriminator_width": discriminator_width, "c_dim": c_dim},
-            **{"generator_norm": generator_norm, "discriminator_norm": discriminator_norm},
-            **{"latent_dim": latent_dim, "text_dim": self.encoder.dim, "augmentation": augmentation},
-            **{"kl_weight": kl_weight, "wrong_weight": wrong_weight, "text_head": text_head},
-            **{"wrong_texts": wrong_texts, "matching_weight": matching_weight},
-        }
+        self.options: dict[str, Any] = {**options, "text_dim": self.encoder.dim}
         networks.check(self.sizes, self.options)
         self.sample_shape, self.views = (image_channels, image_size, image_size), {"stage1": {"stage": 1}}
 

@@ -15,11 +15,11 @@ from lit_gans import keys, losses
 from lit_gans.game import Batch
 from lit_gans.gan import GAN
 from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
-from lit_gans.models.stackgan import partners
 from lit_gans.networks import stackgan_pp as networks
 from lit_gans.pyramid import shrink
 from lit_gans.texts import FromTexts
 from lit_gans.tree import Branch, Tree
+from lit_gans.wrong_texts import partners
 
 
 class StackGANPPScale(Branch):

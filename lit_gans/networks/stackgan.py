@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
 from lit_gans.networks.dcgan import initialize
@@ -20,8 +21,10 @@ KINDS = ("simple", "default")
 TEXT_HEADS = ("concat", "projection")
 LEAST = 4
 """Pixels of the smallest map."""
+BOUND = 0.99
+"""Of a pixel that something is added to before it is bounded: at 1 no gradient would be left."""
 LEASTS = {
-    **dict.fromkeys(("generator_width", "discriminator_width", "latent_dim", "c_dim"), 1),
+    **dict.fromkeys(("generator_width", "stage2_width", "discriminator_width", "latent_dim", "c_dim"), 1),
     **dict.fromkeys(("residual_blocks", "kl_weight", "wrong_texts", "matching_weight"), 0),
 }
 """Of options that are numbers."""
@@ -57,7 +60,7 @@ def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
         if options[name] not in names:
             raise ValueError(f"{name} must be {' or '.join(names)}, got {options[name]!r}.")
     for name, least in LEASTS.items():
-        if options[name] < least:
+        if options[name] is not None and options[name] < least:
             raise ValueError(f"{name} must be at least {least}, got {options[name]}.")
     if not 0 <= options["wrong_weight"] <= 1:
         raise ValueError(f"wrong_weight must be in [0, 1], got {options['wrong_weight']}.")
@@ -182,6 +185,7 @@ class Stage2Generator(nn.Module):
         blocks: residual ones.
         norm: as of :func:`lit_gans.networks.normalization.normalization`.
         augmentation: makes c.
+        skip: add what it makes, nothing at first, to the small image, enlarged, before both are bounded.
     """
 
     def __init__(
@@ -192,10 +196,13 @@ class Stage2Generator(nn.Module):
         blocks: int,
         norm: str,
         augmentation: ConditioningAugmentation,
+        *,
+        skip: bool = False,
     ) -> None:
         super().__init__()
         image_channels, size, _ = shape
         self.coarse_shape, self.augmentation = (image_channels, coarse, coarse), augmentation
+        self.size, self.skip = size, skip
         relu = nn.ReLU(inplace=True)
         self.encoder = nn.Sequential(
             convolution(image_channels, width, 3, "none", relu),
@@ -208,15 +215,21 @@ class Stage2Generator(nn.Module):
         layers += [Residual([4 * width] * 3, [3, 3], norm, nn.ReLU()) for _ in range(blocks)]
         layers += [enlarging("default", before, after, norm, relu) for before, after in pairwise(widths)]
         self.hidden = nn.Sequential(*layers)
-        self.output = nn.Sequential(nn.Conv2d(widths[-1], image_channels, 3, padding=1), nn.Tanh())
+        self.output = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
         self.apply(begin)
+        if skip:
+            nn.init.zeros_(self.output.weight)
+            nn.init.zeros_(self.output.get_parameter("bias"))
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         pixels = self.coarse_shape[0] * self.coarse_shape[1] ** 2
-        maps = self.encoder(condition[:, :pixels].view(-1, *self.coarse_shape))
+        coarse = condition[:, :pixels].view(-1, *self.coarse_shape)
+        maps = self.encoder(coarse)
         c = self.augmentation(condition[:, pixels:], latent)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         images: Tensor = self.output(self.hidden(torch.cat([maps, c], 1)))
-        return images
+        if self.skip:
+            images = images + interpolate(coarse, self.size, mode="bilinear").clamp(-BOUND, BOUND).atanh()
+        return images.tanh()
 
 
 class StageDiscriminator(nn.Module):

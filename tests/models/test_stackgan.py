@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate, softplus
 from lit_gans import load
 from lit_gans.data import Digits
 from lit_gans.models import StackGAN
-from lit_gans.models.stackgan import partners
 from lit_gans.networks.stackgan import join
+from lit_gans.wrong_texts import partners
 from tests.conftest import trainer
 
 E, BATCHES = 6, 4
@@ -216,6 +216,16 @@ def test_what_is_asked_about_wrong_texts_is_felt(option: str) -> None:
     assert not torch.equal(*(weights(stage.generator) for stage in found))
 
 
+def test_the_second_stage_may_be_narrower_and_begin_at_the_first() -> None:
+    plain, own = made(generator_width=4), made(generator_width=4, stage2_width=2, image_skip=True)
+    assert weights(own.stage1.generator).equal(weights(plain.stage1.generator))
+    assert own.stage2.generator.output.in_channels * 2 == plain.stage2.generator.output.in_channels
+    latent, text = own.sample_latent(2), own.encode(["one", "two"])
+    with own.in_eval_mode(), torch.no_grad():
+        coarse, fine = (own(latent, text, stage=stage) for stage in (1, 2))
+    assert float((fine - interpolate(coarse, 32, mode="bilinear")).abs().max()) < 1e-5
+
+
 def test_past_texts_are_in_the_checkpoint_once_they_are_asked_for(tmp_path: Any) -> None:
     for name, options in (("none", {}), ("some", NEAR)):
         model = made(stage_steps=[1, 1], **options)
@@ -292,6 +302,7 @@ def test_captions_are_found_again_by_their_embeddings() -> None:
         ({"network": "large"}, "network must be simple or default, got 'large'"),
         ({"augmentation": "yes"}, "augmentation must be one of log_std, log_variance, rectified, glu, none, got 'yes'"),
         ({"kl_weight": -1.0}, r"kl_weight must be at least 0, got -1\.0"),
+        ({"stage2_width": 0}, "stage2_width must be at least 1, got 0"),
         ({"text_head": "projektion"}, "text_head must be concat or projection, got 'projektion'"),
         ({"wrong_texts": -1}, "wrong_texts must be at least 0, got -1"),
         ({"matching_weight": 1.0}, r"compares with wrong ones: set model\.wrong_texts=8"),

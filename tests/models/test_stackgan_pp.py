@@ -13,7 +13,7 @@ from lit_gans import compose, load
 from lit_gans.data import Digits
 from lit_gans.mixins import CheckpointReplay, HistoricalAveraging
 from lit_gans.models import StackGANPP
-from lit_gans.models.stackgan import partners
+from lit_gans.wrong_texts import partners
 from tests.conftest import trainer
 from tests.models.test_stackgan import SGDS, E, batches, weights
 

@@ -16,8 +16,10 @@ def first(size: int, width: int = 2, kind: str = "default", norm: str = "batch")
     return Stage1Generator((3, size, size), width, kind, norm, 3, ConditioningAugmentation(E, 4))
 
 
-def second(coarse: int, size: int, width: int = 4, blocks: int = 1, norm: str = "batch") -> Stage2Generator:
-    return Stage2Generator((3, size, size), coarse, width, blocks, norm, ConditioningAugmentation(E, 4))
+def second(
+    coarse: int, size: int, width: int = 4, blocks: int = 1, norm: str = "batch", *, skip: bool = False
+) -> Stage2Generator:
+    return Stage2Generator((3, size, size), coarse, width, blocks, norm, ConditioningAugmentation(E, 4), skip=skip)
 
 
 def judge(
@@ -85,6 +87,21 @@ def test_a_discriminator_looks_at_image_and_text_alone() -> None:
     torch.testing.assert_close(network(image, join(coarse, text)), network(image, text))
     assert not torch.allclose(network(image, text.flip(0)), network(image, text))
     assert not torch.allclose(network(image.flip(0), text), network(image, text))
+
+
+def test_a_skip_begins_at_the_small_image() -> None:
+    """What is made is added before the tanh: y = tanh(f + atanh x), whose gradient is 1 - y^2, also for x = 1."""
+    network, noise, text = second(16, 32, skip=True).double(), torch.randn(3, 4).double(), torch.randn(3, E).double()
+    coarse = (torch.rand(3, 3, 16, 16).double() * 3 - 1.5).clamp(-1, 1)
+    enlarged = nn.functional.interpolate(coarse, 32, mode="bilinear")
+    image = network(noise, join(coarse, text))
+    torch.testing.assert_close(image, enlarged.clamp(-0.99, 0.99))
+    (gradient,) = torch.autograd.grad(image.sum(), network.output.bias)
+    torch.testing.assert_close(gradient, (1 - image.detach().square()).sum((0, 2, 3)))
+    nn.init.normal_(network.output.weight)
+    changed, plain = network(noise, join(coarse, text)), second(16, 32).double()
+    plain.load_state_dict(network.state_dict())
+    torch.testing.assert_close(changed, (plain(noise, join(coarse, text)).atanh() + image.atanh()).tanh())
 
 
 def test_the_projection_is_an_inner_product() -> None:
