@@ -209,17 +209,15 @@ class Stage2Generator(nn.Module):
             convolution(width, 2 * width, 4, norm, relu, stride=2),
             convolution(2 * width, 4 * width, 4, norm, relu, stride=2),
         )
-        steps = halvings(size) - halvings(coarse) + 2
-        widths = [max(1, 4 * width >> k) for k in range(steps + 1)]
+        widths = [max(1, 4 * width >> k) for k in range(halvings(size) - halvings(coarse) + 3)]
         layers = [convolution(4 * width + augmentation.dim, 4 * width, 3, norm, relu)]
         layers += [Residual([4 * width] * 3, [3, 3], norm, nn.ReLU()) for _ in range(blocks)]
         layers += [enlarging("default", before, after, norm, relu) for before, after in pairwise(widths)]
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
         self.apply(begin)
-        if skip:
-            nn.init.zeros_(self.output.weight)
-            nn.init.zeros_(self.output.get_parameter("bias"))
+        for parameter in self.output.parameters() if skip else ():
+            nn.init.zeros_(parameter)
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
         pixels = self.coarse_shape[0] * self.coarse_shape[1] ** 2
