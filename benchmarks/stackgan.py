@@ -3,13 +3,15 @@
     python benchmarks/stackgan.py --out FOLDER --reader
     python benchmarks/stackgan.py --out FOLDER --method stackgan no_augmentation no_wrong_pairs one_stage --seeds 0 1 2
     python benchmarks/stackgan.py --out FOLDER --collect
+    python benchmarks/stackgan.py --out FOLDER --read runs/…/checkpoints/last.ckpt
 
 Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
 a function of the text. `random_pairs`: a wrong text is that of another image in the batch, and nobody tells texts
 apart. `paper_pairs`: and the discriminator joins text and image by concatenation. `no_wrong_pairs`: it sees no real
 image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what
 it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed,
-which must have been run. `--stage-steps 16000 0` trains Stage-I alone, at its own size.
+which must have been run. `--stage-steps 20000 0` trains Stage-I alone, at its own size. `--read`
+measures a run of `train.py`.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -33,6 +35,7 @@ from shapes_reader import PART, READ, captions_of, drawn, some
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lit_gans import load
 from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
 from lit_gans.data import Shapes
@@ -226,6 +229,16 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
     trainer.fit(model_of(method, seed, arguments), datamodule=data, ckpt_path=look.last, weights_only=True)
 
 
+def read(path: Path, arguments: argparse.Namespace) -> None:
+    """Prints all measures of a checkpoint, those of the stages that have learnt something."""
+    model = load(path)
+    assert isinstance(model, StackGAN)
+    learnt = model.stage2.turns_taken["generator"]
+    torch.manual_seed(2)
+    with torch.no_grad():
+        print(json.dumps(Measures(arguments).of(model, (1, 2) if learnt else (1,)), indent=1))
+
+
 def tables(runs: list[dict[str, Any]]) -> str:
     """Markdown, at the end of the runs: what is read from images, and how the stages and the texts compare."""
     names = [*READ, "all"]
@@ -266,7 +279,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
-    parser.add_argument("--stage-steps", type=int, nargs=2, default=[16000, 5000], help="updates of each stage")
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[20000, 3000], help="updates of each stage")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
     parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")
@@ -274,6 +287,7 @@ def main() -> None:
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--reader", type=int, nargs="?", const=1500, help="train the classifier, for so many updates")
     parser.add_argument("--collect", action="store_true", help="print the tables of what there is")
+    parser.add_argument("--read", type=Path, help="a checkpoint of model=stackgan on shapes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -281,6 +295,8 @@ def main() -> None:
     if arguments.collect:
         runs = [json.loads(path.read_text()) for path in sorted(arguments.out.glob("*-seed*.json"))]
         print(*sorted({re.sub(", load [0-9.]+", "", run["machine"]) for run in runs}), tables(runs), sep="\n\n")
+    elif arguments.read:
+        read(arguments.read, arguments)
     elif arguments.reader:
         shapes_reader.train(arguments.out, arguments.size, arguments.reader)
     else:
