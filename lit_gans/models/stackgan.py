@@ -22,7 +22,7 @@ from lit_gans.stages import Stages
 from lit_gans.texts import FromTexts
 from lit_gans.wrong_texts import WrongTexts
 
-OF_BOTH_STAGES = ("self", "__class__", "image_size", "coarse_size", "rest")
+OF_THE_WHOLE = ("self", "__class__", "image_size", "coarse_size", "rest")
 """Of the names in :class:`StackGAN`'s ``__init__``, what no single stage is told."""
 WRONG = ("wrong_weight", "wrong_texts", "matching_weight")
 """The options of :class:`lit_gans.wrong_texts.WrongTexts`."""
@@ -160,7 +160,7 @@ class StackGAN(FromTexts, Stages):
         matching_weight: float = 0.0,
         **rest: Any,
     ) -> None:
-        options = {name: value for name, value in locals().items() if name not in OF_BOTH_STAGES}
+        options = {name: value for name, value in locals().items() if name not in OF_THE_WHOLE}
         super().__init__(**rest)
         self.sizes = (coarse_size or (image_size // 4 if image_size > 128 else image_size // 2), image_size)
         self.options: dict[str, Any] = {**options, "text_dim": self.encoder.dim}
