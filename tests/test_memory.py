@@ -289,14 +289,12 @@ def test_the_last_texts_are_kept() -> None:
     past = PastTexts(5)
     for start in (0, 3):
         past.add(torch.arange(start, start + 3).float()[:, None], torch.arange(start, start + 3))
-    assert past.texts is not None
-    assert past.texts.flatten().tolist() == [1, 2, 3, 4, 5]
+    assert past.state_dict()["texts"].flatten().tolist() == [1, 2, 3, 4, 5]
     again = PastTexts(5)
     again.load_state_dict(past.state_dict())
     again.add(torch.tensor([[6.0]]), torch.tensor([6]))
     past.add(torch.tensor([[6.0]]), torch.tensor([6]))
-    assert again.texts is not None
-    assert again.texts.equal(past.texts)
+    assert again.state_dict()["texts"].equal(past.state_dict()["texts"])
     assert again.state_dict()["kinds"].tolist() == [2, 3, 4, 5, 6]
 
 
