@@ -178,20 +178,29 @@ def near(own: Tensor, kind: Tensor, past: list[tuple[Tensor, int]]) -> Tensor:
     return torch.stack(rows)
 
 
+@pytest.mark.parametrize("stage", [1, 2])
 @pytest.mark.parametrize("head", ["concat", "projection"])
 @pytest.mark.parametrize("size", [3, 8])
-def test_the_nearest_wrong_texts_equal_a_plain_loop(head: str, size: int) -> None:
-    """Each image with each text in a pass of its own: two rounds of Stage-I, the second with texts of the first."""
-    model = made(**NEAR | {"text_head": head}, stages=[1], discriminator_norm="none", **SGDS).double()
-    plain, past = Plain(model.stage1), list[tuple[Tensor, int]]()
+def test_the_nearest_wrong_texts_equal_a_plain_loop(stage: int, head: str, size: int) -> None:
+    """Each image with each text in a pass of its own: two rounds of a stage, the second with texts of the first."""
+    own: dict[str, Any] = {"text_head": head, "stages": [stage], "image_skip": True, "discriminator_norm": "none"}
+    model = made(**{**NEAR, **own, **SGDS}).double()
+    game, noise = (model.stage1, 7) if stage == 1 else (model.stage2, 4)
+    plain, past = Plain(game), list[tuple[Tensor, int]]()
     given = [{**batch, "kind": torch.arange(size)} for batch in batches(size, 2)]
     for number, batch in enumerate(given):
-        image = interpolate(batch["image"].double() / 127.5 - 1, scale_factor=0.5, mode="area")
-        text = batch["text"].double()
+        image, text = batch["image"].double() / 127.5 - 1, batch["text"].double()
+        condition = text
+        if stage == 1:
+            image = interpolate(image, scale_factor=0.5, mode="area")
+        else:
+            torch.manual_seed(model.key("stage1", number, 0))
+            with model.stage1.in_eval_mode(), torch.no_grad():
+                condition = join(model.stage1.generator(torch.randn(size, 7, dtype=torch.double), text), text)
         past += zip(text, batch["kind"].tolist(), strict=True)
         texts = near(text, batch["kind"], past) if size > 3 or number else near(text, batch["kind"], past)[:, :3]
         torch.manual_seed(plain.stage.key("shared", number, 0))
-        fake = plain.generator(torch.randn(size, 7, dtype=torch.double), text)
+        fake = plain.generator(torch.randn(size, noise, dtype=torch.double), condition)
 
         def scores(of: Tensor, these: Tensor = texts) -> Tensor:
             return torch.stack([plain.discriminator(of, each) for each in these.unbind(1)], 1)
@@ -204,7 +213,7 @@ def test_the_nearest_wrong_texts_equal_a_plain_loop(head: str, size: int) -> Non
         loss = softplus(-on_fake[:, 0]).mean() + 2 * (-s + 0.5 * (-1 + (2 * s).exp() + mean**2)).mean()
         plain.move(1, loss + 4 * -(on_fake[:, 0] - on_fake.exp().sum(1).log()).mean())
     trained(model, 2, given, precision="64-true")
-    plain.equals(model.stage1)
+    plain.equals(game)
 
 
 @pytest.mark.parametrize("option", NEAR)
