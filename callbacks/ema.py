@@ -20,7 +20,8 @@ class EMA(Callback):
 
     average = beta * average + (1 - beta) * weights, beta = 0.5 ** (images since the last update / half-life), the
     half-life in images, and in the beginning a share of the images seen so far (Karras et al. 2020, arXiv 2006.06676).
-    The model keeps its raw weights; checkpoints hold the average besides, under ``ema``. Put it before every callback
+    The model keeps its raw weights as long as they train: a network that no update will move any more, such as a stage's
+    whose turn is over, takes on its average. Checkpoints hold the average besides, under ``ema``. Put it before every callback
     that uses the average: pictures and scores of update N are then those of the average that includes update N.
 
     Args:
@@ -38,6 +39,7 @@ class EMA(Callback):
         self.half_life, self.ramp_up = half_life, ramp_up
         self.averages: dict[str, nn.Module] = {}
         self.step = self.images_seen = 0
+        self._finished: tuple[str, ...] = ()
         self._loaded: dict[str, dict[str, Tensor]] | None = None
         self._parameters: tuple[list[Tensor], list[Tensor]] = ([], [])
         self._buffers: list[tuple[nn.Module, nn.Module, str]] = []
@@ -98,6 +100,10 @@ class EMA(Callback):
         if trainer.global_step != self.step:
             self.step = trainer.global_step
             self._update(pl_module.images_seen)
+        if self._finished != (finished := pl_module.finished_networks()):
+            self._finished = finished
+            for name in finished:
+                pl_module.get_submodule(name).load_state_dict(self.averages[name].state_dict())
 
     @torch.no_grad()
     def _update(self, images_seen: int) -> None:

@@ -89,6 +89,8 @@ def _import(path: str) -> Any:
 def start_from(path: str | Path, model: Sampler) -> None:
     """Gives a model that has not trained yet the weights of another run's, whose loss and tricks may have been others.
 
+    They are the raw ones, with which a game goes on; of networks that this model does not train, the averaged ones.
+
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is not whole, or of other networks.
@@ -96,6 +98,7 @@ def start_from(path: str | Path, model: Sampler) -> None:
     checkpoint = read(path)
     check_weights(checkpoint, model)
     model.load_state_dict(checkpoint["state_dict"])
+    _take_averages(checkpoint, model, model.finished_networks())
 
 
 def load(path: str | Path, *, ema: bool = True, model_class: type[Sampler] | None = None) -> Sampler:
@@ -116,6 +119,13 @@ def load(path: str | Path, *, ema: bool = True, model_class: type[Sampler] | Non
     model = cls(**checkpoint["hyper_parameters"])
     model.load_state_dict(checkpoint["state_dict"])
     model.on_load_checkpoint(checkpoint)
-    for name, weights in (checkpoint.get("ema") or {}).items() if ema else ():
-        model.get_submodule(name).load_state_dict(weights)
+    if ema:
+        _take_averages(checkpoint, model, model.averaged_networks)
     return model.eval()
+
+
+def _take_averages(checkpoint: dict[str, Any], model: Sampler, names: tuple[str, ...]) -> None:
+    averages = checkpoint.get("ema") or {}
+    for name in names:
+        if name in averages:
+            model.get_submodule(name).load_state_dict(averages[name])

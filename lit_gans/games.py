@@ -77,6 +77,14 @@ class Games(Sampler):
         """The names of the games that are played on the next batch."""
         return self.trained()
 
+    def finished(self) -> tuple[str, ...]:
+        """The names of the games that will not be played any more."""
+        return tuple(name for name in self.names if name not in self.trained())
+
+    @override
+    def finished_networks(self) -> tuple[str, ...]:
+        return tuple(f"{name}.{own}" for name in self.finished() for own in self.named(name).averaged_networks)
+
     def game_batch(self, name: str, batch: Batch) -> Batch:
         """What of a prepared batch one game sees."""
         raise NotImplementedError(f"{type(self).__name__} must define game_batch.")

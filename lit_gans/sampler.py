@@ -45,6 +45,10 @@ class Sampler(Game):
         """What of a batch conditions both networks; None for an unconditional model."""
         return None
 
+    def finished_networks(self) -> tuple[str, ...]:
+        """Those of :attr:`averaged_networks` that no update will move any more: they take on their averages."""
+        return ()
+
     # Data
 
     @override

@@ -44,6 +44,12 @@ class Stages(Games):
         unfinished = [name for name in self.trained() if self.updates_made(self.named(name)) < self.steps_of(name)]
         return (*unfinished, self.trained()[-1])[:1]
 
+    @override
+    def finished(self) -> tuple[str, ...]:
+        trained = self.trained()
+        over = () if self._trainer is None else trained[: trained.index(self.playing()[0])]
+        return (*super().finished(), *over)
+
     @staticmethod
     def updates_made(stage: GAN) -> int:
         """How often a stage's last player has had its turn."""

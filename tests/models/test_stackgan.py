@@ -1,14 +1,18 @@
 """Two stages from text to image: each round against a plain loop of the paper, who sees what, and when."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.functional import interpolate, softplus
 
 from lit_gans import load
+from lit_gans.callbacks.ema import EMA
+from lit_gans.checkpoint import start_from
 from lit_gans.data import Digits
 from lit_gans.models import StackGAN
 from lit_gans.networks.stackgan import join
@@ -114,8 +118,6 @@ def test_a_stage_stays_as_it_is_while_the_other_learns() -> None:
         def on_train_batch_end(self, trainer: Any, module: StackGAN, *_: Any) -> None:
             states.append({name: value.clone() for name, value in module.state_dict().items()})
 
-    from lightning.pytorch.callbacks import Callback
-
     look = type("Recorder", (Look, Callback), {})()
     trained(model, 5, batches(8, 5), callbacks=[look])
     for step in range(1, 5):
@@ -125,10 +127,35 @@ def test_a_stage_stays_as_it_is_while_the_other_learns() -> None:
     assert model.images_seen == 40
 
 
+def test_the_second_stage_sees_the_average_of_the_first(tmp_path: Path) -> None:
+    """From its first update on, in one run and in one of its own; to the bit as it was until its end."""
+    model, ema, states = made(stage_steps=[2, 2]), EMA(16, None), list[dict[str, Tensor]]()
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer: Any, module: StackGAN, *_: Any) -> None:
+            states.append(copy.deepcopy(module.stage1.generator.state_dict()))
+            states.append(copy.deepcopy(ema.averages["stage1.generator"].state_dict()))
+
+    def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+        return all(value.equal(other[name]) for name, value in one.items())
+
+    trained(model, 4, batches(), callbacks=[ema, Look()])
+    assert not equal(states[0], states[1])
+    assert all(equal(states[3], state) for state in (states[2], *states[4:]))
+    assert not equal(model.stage2.generator.state_dict(), ema.averages["stage2.generator"].state_dict())
+
+    first, ema = made(stages=[1]), EMA(16, None)
+    runner = trainer(max_steps=2, max_epochs=-1, callbacks=[ema])
+    runner.fit(first, torch.utils.data.DataLoader(batches(), batch_size=None))
+    runner.save_checkpoint(tmp_path / "first.ckpt")
+    for stages, generator in (([2], ema.averages["stage1.generator"]), ([1], first.stage1.generator)):
+        start_from(tmp_path / "first.ckpt", model := made(stages=stages))
+        assert equal(model.stage1.generator.state_dict(), generator.state_dict())
+        assert equal(model.stage1.discriminator.state_dict(), first.stage1.discriminator.state_dict())
+
+
 def test_each_stage_begins_its_schedule_anew() -> None:
     rates: list[list[float]] = []
-
-    from lightning.pytorch.callbacks import Callback
 
     class Look(Callback):
         def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
