@@ -3,6 +3,8 @@
 Generative Adversarial Text to Image Synthesis, Reed et al., ICML 2016, arXiv 1605.05396, section 4.2.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,6 +49,8 @@ class WrongTexts(Remembering):
     def __init__(self, *, wrong_weight: float, wrong_texts: int, matching_weight: float, **rest: Any) -> None:
         super().__init__(**rest)
         self.wrong_weight, self.wrong_texts, self.matching_weight = wrong_weight, wrong_texts, matching_weight
+        self.texts: Tensor | None = None  # of a player's turn, and what D says of its images with all of them
+        self.logits: Tensor | None = None
         if wrong_texts:
             self.past_texts = PastTexts(PAST_TEXTS)
 
@@ -65,23 +69,49 @@ class WrongTexts(Remembering):
 
     @override
     def discriminator_terms(self, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = {}
+        image = batch["image"]
         if "texts" in batch:
-            logits = self.discriminate(batch["image"], batch["texts"])
-            wrong, terms = logits[:, 1:].flatten(), self.matching("discriminator", logits)
+            terms, logits = self.with_logits(partial(super().discriminator_terms, batch, fake), image, batch["texts"])
+            wrong, terms = logits[:, 1:].flatten(), {**terms, **self.matching("discriminator", logits)}
         else:
             which, other = partners(batch["kind"])
-            wrong = self.discriminate(batch["image"][other], batch["condition"][which])
-        terms["loss/wrong_text"] = self.wrong_weight * losses.wrong_pairs(wrong, self.fake_target)
-        return {**super().discriminator_terms(batch, fake), **terms}
+            wrong = self.discriminate(image[other], batch["condition"][which])
+            terms = super().discriminator_terms(batch, fake)
+        return {**terms, "loss/wrong_text": self.wrong_weight * losses.wrong_pairs(wrong, self.fake_target)}
 
     @override
     def generator_objective(self, batch: Batch) -> dict[str, Tensor]:
         if not self.matching_weight:
             return super().generator_objective(batch)
         batch = {**batch, "fake": self.generate(batch)}
-        logits = self.discriminate(batch["fake"], batch["texts"])
-        return {**super().generator_objective(batch), **self.matching("generator", logits)}
+        terms, logits = self.with_logits(partial(super().generator_objective, batch), batch["fake"], batch["texts"])
+        return {**terms, **self.matching("generator", logits)}
+
+    # An image is looked at once: what D says of it with wrong texts is kept when it is asked about the own one
+
+    def with_logits(self, terms: Callable[[], dict[str, Tensor]], x: Tensor, texts: Tensor) -> tuple[Any, Tensor]:
+        """A player's terms, and logits ``(N, 1 + K)`` of the images x: kept ones, unless the terms had none to keep."""
+        self.texts, self.logits = texts, None
+        try:
+            found, kept = terms(), self.logits
+        finally:
+            self.texts = self.logits = None
+        return found, self.discriminate(x, texts) if kept is None else kept
+
+    def own_logits(self, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Of images with their own texts, ``(N,)``."""
+        if self.texts is None:
+            return self.discriminate(x, condition)
+        self.logits = self.discriminate(x, self.texts)
+        return self.logits[:, 0]
+
+    @override
+    def discriminator_logits(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.own_logits(real, condition), self.discriminate(fake, condition)
+
+    @override
+    def generator_logits(self, fake: Tensor, condition: Tensor | None) -> Tensor:
+        return self.own_logits(fake, condition)
 
     def matching(self, player: str, logits: Tensor) -> dict[str, Tensor]:
         """Of logits ``(N, 1 + K)`` of images with their own texts and with wrong ones."""

@@ -10,10 +10,11 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.nn.functional import interpolate, softplus
 
-from lit_gans import load
+from lit_gans import compose, load
 from lit_gans.callbacks.ema import EMA
 from lit_gans.checkpoint import start_from
 from lit_gans.data import Digits
+from lit_gans.mixins import JointBatch
 from lit_gans.models import StackGAN
 from lit_gans.networks.stackgan import join
 from lit_gans.wrong_texts import partners
@@ -241,6 +242,16 @@ def test_the_nearest_wrong_texts_equal_a_plain_loop(stage: int, head: str, size:
         plain.move(1, loss + 4 * -(on_fake[:, 0] - on_fake.exp().sum(1).log()).mean())
     trained(model, 2, given, precision="64-true")
     plain.equals(game)
+
+
+@pytest.mark.parametrize(("tricks", "passes"), [((), 3), ((JointBatch,), 4)])
+def test_an_image_is_looked_at_once_with_all_its_texts(tricks: tuple[Any, ...], passes: int) -> None:
+    """In a round: real ones, and fakes in either turn; real ones again where a trick's look had them among others."""
+    model = compose(StackGAN, *tricks)(**SMALL, **NEAR, stages=[1], discriminator_norm="none")
+    shown: list[int] = []
+    model.stage1.discriminator.image.register_forward_hook(lambda _, x, __: shown.append(len(x[0])))
+    trained(model, 1, batches())
+    assert sum(shown) == 8 * passes
 
 
 @pytest.mark.parametrize("option", NEAR)
