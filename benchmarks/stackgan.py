@@ -10,7 +10,7 @@ a function of the text. `random_pairs`: a wrong text is that of another image in
 apart. `paper_pairs`: and the discriminator joins text and image by concatenation. `no_wrong_pairs`: it sees no real
 image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what
 it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed,
-which must have been run. `--stage-steps 20000 0` trains Stage-I alone, at its own size. `--read`
+which must have been run. `--stage-steps 24000 0` trains Stage-I alone, at its own size. `--read`
 measures a run of `train.py`.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
@@ -64,7 +64,7 @@ SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
     **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
     **{"image_skip": True, "stage2_width": 16},
-    **{"text_head": "projection", "wrong_texts": 8, "matching_weight": 4.0},
+    **{"text_head": "projection", "wrong_texts": 16, "matching_weight": 4.0},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},
 }
@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--method", nargs="+", default=["stackgan"], choices=list(METHODS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--size", type=int, default=64, choices=[32, 64], help="pixels of Stage-II's images")
-    parser.add_argument("--stage-steps", type=int, nargs=2, default=[20000, 3000], help="updates of each stage")
+    parser.add_argument("--stage-steps", type=int, nargs=2, default=[24000, 3000], help="updates of each stage")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--every", type=int, default=2000, help="updates from look to look")
     parser.add_argument("--samples", type=int, default=2000, help="captions at a look, of seen and of unseen each")

@@ -20,9 +20,10 @@ class EMA(Callback):
 
     average = beta * average + (1 - beta) * weights, beta = 0.5 ** (images since the last update / half-life), the
     half-life in images, and in the beginning a share of the images seen so far (Karras et al. 2020, arXiv 2006.06676).
-    The model keeps its raw weights as long as they train: a network that no update will move any more, such as a stage's
-    whose turn is over, takes on its average. Checkpoints hold the average besides, under ``ema``. Put it before every callback
-    that uses the average: pictures and scores of update N are then those of the average that includes update N.
+    The model keeps its raw weights as long as they train: a network that no update will move any more, such as a
+    stage's whose turn is over, takes on its average. Checkpoints hold the average besides, under ``ema``. Put it before
+    every callback that uses the average: pictures and scores of update N are then those of the average that includes
+    update N.
 
     Args:
         half_life: images after which old weights count half.
