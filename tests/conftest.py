@@ -4,8 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share the cores
 
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning
@@ -37,6 +38,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _quiet() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="lightning")
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command configures the loggers of the process that runs it, here those of all later tests."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    before = [(log.level, log.disabled, log.propagate, log.handlers[:], log.filters[:]) for log in loggers]
+    yield
+    for log, (level, disabled, propagate, handlers, filters) in zip(loggers, before, strict=True):
+        log.setLevel(level)
+        log.disabled, log.propagate, log.handlers, log.filters = disabled, propagate, handlers, filters
 
 
 def images(n: int, seed: int = 0, size: int = 16) -> list[dict[str, torch.Tensor]]:
