@@ -48,7 +48,14 @@ from lit_gans.models import StackGAN
 from lit_gans.pyramid import shrink
 from lit_gans.wrong_texts import partners
 
-RANDOM_PAIRS: dict[str, Any] = {"wrong_texts": 0, "matching_weight": 0.0}
+STAGE2: dict[str, Any] = {
+    **{"generator_width": 16, "discriminator_norm": "none", "matching_weight": 1.0},
+    "generator_optimizer": {"lr": 4e-4},
+}
+RANDOM_PAIRS: dict[str, Any] = {
+    **{"wrong_texts": 0, "matching_weight": 0.0},
+    "stage2_options": {**STAGE2, "matching_weight": 0.0},
+}
 METHODS: dict[str, dict[str, Any]] = {
     "stackgan": {},
     "no_augmentation": {"augmentation": "none"},
@@ -56,14 +63,17 @@ METHODS: dict[str, dict[str, Any]] = {
     "random_pairs": RANDOM_PAIRS,
     "paper_pairs": {"text_head": "concat", **RANDOM_PAIRS},
     "one_stage": {"stages": [1], "stage_steps": None},
-    "batch_norm": {"generator_norm": "batch", "discriminator_norm": "batch"},
+    "batch_norm": {
+        **{"generator_norm": "batch", "discriminator_norm": "batch"},
+        "stage2_options": {**STAGE2, "discriminator_norm": "batch"},
+    },
     "kl_2": {"kl_weight": 2.0},
 }
 ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
 SETTINGS: dict[str, Any] = {
     **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
     **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
-    **{"image_skip": True, "stage2_width": 16},
+    **{"image_skip": True, "stage2_options": STAGE2},
     **{"text_head": "projection", "wrong_texts": 16, "matching_weight": 4.0},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
     "text_encoder": {"name": "bag_of_words", "dim": 1024},

@@ -22,8 +22,10 @@ from lit_gans.stages import Stages
 from lit_gans.texts import FromTexts
 from lit_gans.wrong_texts import WrongTexts
 
-OF_THE_WHOLE = ("self", "__class__", "image_size", "coarse_size", "rest")
+OF_THE_WHOLE = ("self", "__class__", "image_size", "coarse_size", "stage2_options", "rest")
 """Of the names in :class:`StackGAN`'s ``__init__``, what no single stage is told."""
+OF_BOTH = ("image_channels", "latent_dim", "c_dim", "text_dim", "n_critic", "accumulate")
+"""Of a stage's options, what the two have in common."""
 WRONG = ("wrong_weight", "wrong_texts", "matching_weight")
 """The options of :class:`lit_gans.wrong_texts.WrongTexts`."""
 
@@ -57,7 +59,7 @@ class StackGANStage(WrongTexts):
         c = ConditioningAugmentation(own["text_dim"], own["c_dim"], own["augmentation"])
         if self.coarse:
             blocks, norm = own["residual_blocks"], self.generator_norm
-            width, skip = own["stage2_width"] or own["generator_width"], own["image_skip"]
+            width, skip = own["generator_width"], own["image_skip"]
             return networks.Stage2Generator(shape, self.coarse, width, blocks, norm, c, skip=skip)
         noise, norm = own["latent_dim"], self.generator_norm
         return networks.Stage1Generator(shape, own["generator_width"], own["network"], norm, noise, c)
@@ -109,7 +111,6 @@ class StackGAN(FromTexts, Stages):
         image_channels: 1 or 3.
         network: ``default``, with residual blocks, or ``simple``, convolutions alone, in Stage-I and discriminators.
         generator_width: gf; see :mod:`lit_gans.networks.stackgan`.
-        stage2_width: gf of Stage-II; None for that of Stage-I.
         discriminator_width: df.
         residual_blocks: of Stage-II's generator; the paper has 4 for 256 pixels, 2 for 128.
         image_skip: Stage-II changes Stage-I's image, enlarged, as LAPGAN does, instead of drawing it anew.
@@ -124,6 +125,8 @@ class StackGAN(FromTexts, Stages):
             is the rest of 1.
         wrong_texts: how many nearest wrong texts each real image has; 0 for that of another image in the batch.
         matching_weight: of telling the own text among the wrong ones, in both players' losses; needs ``wrong_texts``.
+        stage2_options: what Stage-II has otherwise than Stage-I, of the options above and below, by name: a narrower
+            generator and another rate, ``{"generator_width": 16, "generator_optimizer": {"lr": 1e-4}}``, say.
         rest: options of :class:`lit_gans.texts.FromTexts` and :class:`lit_gans.stages.Stages`; each stage begins a
             learning-rate schedule anew.
 
@@ -144,7 +147,6 @@ class StackGAN(FromTexts, Stages):
         image_channels: int = 3,
         network: str = "default",
         generator_width: int = 128,
-        stage2_width: int | None = None,
         discriminator_width: int = 64,
         residual_blocks: int = 4,
         image_skip: bool = False,
@@ -158,14 +160,32 @@ class StackGAN(FromTexts, Stages):
         wrong_weight: float = 0.5,
         wrong_texts: int = 0,
         matching_weight: float = 0.0,
+        stage2_options: dict[str, Any] | None = None,
         **rest: Any,
     ) -> None:
         options = {name: value for name, value in locals().items() if name not in OF_THE_WHOLE}
         super().__init__(**rest)
         self.sizes = (coarse_size or (image_size // 4 if image_size > 128 else image_size // 2), image_size)
         self.options: dict[str, Any] = {**options, "text_dim": self.encoder.dim}
-        networks.check(self.sizes, self.options)
+        self.stage2_options = stage2_options or {}
+        for coarse in (False, True):
+            networks.check(self.sizes, self.options_of(coarse=coarse))
         self.sample_shape, self.views = (image_channels, image_size, image_size), {"stage1": {"stage": 1}}
+
+    def options_of(self, *, coarse: bool) -> dict[str, Any]:
+        """A stage's, of its networks and its game.
+
+        Raises:
+            ValueError: if Stage-II's are of no stage, or of both.
+        """
+        options = {**self.options, **self.game_options}
+        for name, own in self.stage2_options.items() if coarse else ():
+            if name in OF_BOTH or name not in options:
+                known = ", ".join(option for option in options if option not in OF_BOTH)
+                raise ValueError(f"stage2_options are some of {known}; {name!r} is none.")
+            before = options[name]
+            options[name] = {**before, **own} if isinstance(before, dict) and isinstance(own, dict) else own
+        return options
 
     @override
     def make_games(self) -> dict[str, GAN]:
@@ -173,8 +193,9 @@ class StackGAN(FromTexts, Stages):
         for name, size, coarse in (("stage1", self.sizes[0], 0), ("stage2", self.sizes[1], self.sizes[0])):
             latent_dim = self.options["c_dim"] + (0 if coarse else self.options["latent_dim"])
             own: dict[str, Any] = {"size": size, "coarse": coarse, "latent_dim": latent_dim}
-            own |= {"options": self.options, "seed": keys.key(self.seed, name)}
-            games[name] = self.game_class(**own, **self.game_options)
+            options = self.options_of(coarse=bool(coarse))
+            own |= {"options": options, "seed": keys.key(self.seed, name)}
+            games[name] = self.game_class(**own, **{option: options[option] for option in self.game_options})
         return games
 
     @override

@@ -263,14 +263,50 @@ def test_what_is_asked_about_wrong_texts_is_felt(option: str) -> None:
     assert not torch.equal(*(weights(stage.generator) for stage in found))
 
 
-def test_the_second_stage_may_be_narrower_and_begin_at_the_first() -> None:
-    plain, own = made(generator_width=4), made(generator_width=4, stage2_width=2, image_skip=True)
-    assert weights(own.stage1.generator).equal(weights(plain.stage1.generator))
+def test_the_second_stage_may_be_otherwise_and_begin_at_the_first() -> None:
+    options = {"generator_width": 2, "discriminator_norm": "none", "generator_optimizer": {"lr": 0.5}, "kl_weight": 7.0}
+    adam: dict[str, Any] = {"generator_width": 4, "generator_optimizer": {"name": "adam", "lr": 0.1}}
+    plain, own = made(**adam), made(**adam, stage2_options=options, image_skip=True)
+    assert weights(own.stage1).equal(weights(plain.stage1))
     assert own.stage2.generator.output.in_channels * 2 == plain.stage2.generator.output.in_channels
+    assert [stage.discriminator_norm for stage in (own.stage1, own.stage2)] == ["batch", "none"]
+    assert [stage.options["kl_weight"] for stage in (own.stage1, own.stage2)] == [2.0, 7.0]
+    optimizers = [stage.generator_optimizer for stage in (own.stage1, own.stage2, plain.stage2)]
+    assert optimizers == [{"name": "adam", "lr": lr} for lr in (0.1, 0.5, 0.1)]
     latent, text = own.sample_latent(2), own.encode(["one", "two"])
     with own.in_eval_mode(), torch.no_grad():
         coarse, fine = (own(latent, text, stage=stage) for stage in (1, 2))
     assert float((fine - interpolate(coarse, 32, mode="bilinear")).abs().max()) < 1e-5
+
+
+def test_what_the_second_stage_changes_sees_the_first_ones_pixels_where_they_are() -> None:
+    """A pixel's change is felt at once in its own neighbourhood, whatever the small maps pass on of it."""
+    generator = made(image_skip=True, generator_norm="none").stage2.generator
+    torch.nn.init.normal_(generator.output.weight)
+    torch.nn.init.zeros_(generator.hidden[-1][1][0].weight)  # nothing comes through the small maps
+    condition = torch.rand(1, 16 * 16 + E) - 0.5
+    other = condition.clone()
+    other[0, 8 * 16 + 8] += 0.3
+    plain = [interpolate(c[:, :256].view(1, 1, 16, 16), 32, mode="bilinear").atanh() for c in (condition, other)]
+    with torch.no_grad():
+        changes = [generator(torch.zeros(1, generator.augmentation.dim), c).atanh() for c in (condition, other)]
+    felt = ((changes[1] - plain[1]) - (changes[0] - plain[0])).abs().sum(1)[0] > 1e-4
+    assert felt[16:18, 16:18].all()
+    felt[10:25, 10:25] = False
+    assert not felt.any()
+
+
+def test_without_norm_the_discriminators_convolutions_begin_as_in_he_et_al() -> None:
+    """Std sqrt(2 / (1.04 * 16 in_channels)), where DCGAN's is 0.02."""
+    norms = {
+        norm: made(discriminator_width=32, discriminator_norm=norm).stage2.discriminator for norm in ("none", "group")
+    }
+    last = {norm: found.image[1][0].weight for norm, found in norms.items()}
+    assert last["none"].shape == last["group"].shape
+    torch.testing.assert_close(
+        float(last["none"].detach().std()), (2 / (1.04 * 16 * last["none"].shape[1])) ** 0.5, rtol=0.03, atol=0
+    )
+    torch.testing.assert_close(float(last["group"].detach().std()), 0.02, rtol=0.03, atol=0)
 
 
 def test_past_texts_are_in_the_checkpoint_once_they_are_asked_for(tmp_path: Any) -> None:
@@ -349,7 +385,9 @@ def test_captions_are_found_again_by_their_embeddings() -> None:
         ({"network": "large"}, "network must be simple or default, got 'large'"),
         ({"augmentation": "yes"}, "augmentation must be one of log_std, log_variance, rectified, glu, none, got 'yes'"),
         ({"kl_weight": -1.0}, r"kl_weight must be at least 0, got -1\.0"),
-        ({"stage2_width": 0}, "stage2_width must be at least 1, got 0"),
+        ({"stage2_options": {"generator_width": 0}}, "generator_width must be at least 1, got 0"),
+        ({"stage2_options": {"width": 2}}, "stage2_options are some of network, .*; 'width' is none"),
+        ({"stage2_options": {"c_dim": 2}}, "stage2_options are some of network, .*; 'c_dim' is none"),
         ({"text_head": "projektion"}, "text_head must be concat or projection, got 'projektion'"),
         ({"wrong_texts": -1}, "wrong_texts must be at least 0, got -1"),
         ({"matching_weight": 1.0}, r"compares with wrong ones: set model\.wrong_texts=8"),
