@@ -166,10 +166,8 @@ class StackGAN(FromTexts, Stages):
         options = {name: value for name, value in locals().items() if name not in OF_THE_WHOLE}
         super().__init__(**rest)
         self.sizes = (coarse_size or (image_size // 4 if image_size > 128 else image_size // 2), image_size)
-        self.options: dict[str, Any] = {**options, "text_dim": self.encoder.dim}
-        self.stage2_options = stage2_options or {}
-        for coarse in (False, True):
-            networks.check(self.sizes, self.options_of(coarse=coarse))
+        self.options, self.stage2_options = {**options, "text_dim": self.encoder.dim}, stage2_options or {}
+        networks.check(self.sizes, self.options, self.options_of(coarse=True))
         self.sample_shape, self.views = (image_channels, image_size, image_size), {"stage1": {"stage": 1}}
 
     def options_of(self, *, coarse: bool) -> dict[str, Any]:

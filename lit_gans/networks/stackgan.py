@@ -47,8 +47,8 @@ def halvings(size: int) -> int:
     return steps
 
 
-def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
-    """Refuses sizes and options of a StackGAN that there are no networks for.
+def check(sizes: tuple[int, int], *stages: Mapping[str, Any]) -> None:
+    """Refuses sizes and options of a StackGAN's stages that there are no networks for.
 
     Raises:
         ValueError: if there are none.
@@ -56,6 +56,12 @@ def check(sizes: tuple[int, int], options: Mapping[str, Any]) -> None:
     fine, coarse = halvings(sizes[1]), halvings(sizes[0])
     if coarse >= fine:
         raise ValueError(f"Stage-I's images must be smaller than Stage-II's {sizes[1]} pixels, got {sizes[0]}.")
+    for options in stages:
+        check_options(options)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuses a stage's options that there are no networks for, with a ValueError."""
     for name, names in (("network", KINDS), ("text_head", TEXT_HEADS)):
         if options[name] not in names:
             raise ValueError(f"{name} must be {' or '.join(names)}, got {options[name]!r}.")
@@ -185,7 +191,8 @@ class Stage2Generator(nn.Module):
         blocks: residual ones.
         norm: as of :func:`lit_gans.networks.normalization.normalization`.
         augmentation: makes c.
-        skip: add what it makes, nothing at first, to the small image, enlarged, before both are bounded.
+        skip: add what it makes, nothing at first, to the small image, enlarged, before both are bounded. Its last two
+            layers see that image: the small maps do not pass on exactly where an edge is that is to be sharpened.
     """
 
     def __init__(
@@ -201,8 +208,7 @@ class Stage2Generator(nn.Module):
     ) -> None:
         super().__init__()
         image_channels, size, _ = shape
-        self.coarse_shape, self.augmentation = (image_channels, coarse, coarse), augmentation
-        self.size, self.skip = size, skip
+        self.coarse_shape, self.size, self.augmentation = (image_channels, coarse, coarse), size, augmentation
         relu = nn.ReLU(inplace=True)
         self.encoder = nn.Sequential(
             convolution(image_channels, width, 3, "none", relu),
@@ -215,7 +221,6 @@ class Stage2Generator(nn.Module):
         layers += [enlarging("default", before, after, norm, relu) for before, after in pairwise(widths)]
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
-        # Through the small maps no pixel's place is passed on exactly: what sharpens an edge must see the edge.
         self.refine = convolution(widths[-1] + image_channels, widths[-1], 3, norm, relu) if skip else None
         self.apply(begin)
         for parameter in self.output.parameters() if skip else ():
