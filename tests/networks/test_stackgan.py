@@ -99,9 +99,12 @@ def test_a_skip_begins_at_the_small_image() -> None:
     (gradient,) = torch.autograd.grad(image.sum(), network.output.bias)
     torch.testing.assert_close(gradient, (1 - image.detach().square()).sum((0, 2, 3)))
     nn.init.normal_(network.output.weight)
-    changed, plain = network(noise, join(coarse, text)), second(16, 32).double()
-    plain.load_state_dict(network.state_dict())
-    torch.testing.assert_close(changed, (plain(noise, join(coarse, text)).atanh() + image.atanh()).tanh())
+    seen: dict[nn.Module, tuple[Tensor, Tensor]] = {}
+    for module in (network.hidden, network.refine, network.output):
+        module.register_forward_hook(lambda module, given, made: seen.__setitem__(module, (given[0], made)))
+    changed = network(noise, join(coarse, text))
+    torch.testing.assert_close(seen[network.refine][0], torch.cat([seen[network.hidden][1], enlarged], 1))
+    torch.testing.assert_close(changed, (seen[network.output][1] + image.atanh()).tanh())
 
 
 def test_the_projection_is_an_inner_product() -> None:
