@@ -251,8 +251,8 @@ class StageDiscriminator(nn.Module):
         width: df, channels after the first convolution.
         kind: ``simple`` or ``default``.
         norm: as of :func:`lit_gans.networks.normalization.normalization`; not after the first. With ``none`` the
-            convolutions begin as in He et al. (ICCV 2015, arXiv 1502.01852): nothing makes up for weights as small as
-            DCGAN's there, with which it tells nothing apart for hundreds of updates.
+            convolutions begin as in He et al. (ICCV 2015, arXiv 1502.01852): nothing restores the scale of what passes
+            through weights as small as DCGAN's.
         text_dim: E.
         dim: numbers that the embedding is made of before it meets the image.
         head: ``concat``, as in the paper: they join the image's map at each place; or ``projection``, the image's own
