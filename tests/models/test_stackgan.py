@@ -279,6 +279,22 @@ def test_the_second_stage_may_be_otherwise_and_begin_at_the_first() -> None:
     assert float((fine - interpolate(coarse, 32, mode="bilinear")).abs().max()) < 1e-5
 
 
+OTHERWISE: list[dict[str, Any]] = [
+    {"matching_weight": 1.0},
+    {"kl_weight": 50.0},
+    {"generator_optimizer": {"name": "sgd", "lr": 0.2}},
+]
+
+
+@pytest.mark.parametrize("own", OTHERWISE)
+def test_what_the_second_stage_has_otherwise_is_felt_there_alone(own: dict[str, Any]) -> None:
+    plain, other = (
+        trained(made(stage_steps=[1, 1], **NEAR, stage2_options=options), 2, batches(8, 2)) for options in (None, own)
+    )
+    assert weights(other.stage1).equal(weights(plain.stage1))
+    assert not weights(other.stage2.generator).equal(weights(plain.stage2.generator))
+
+
 def test_what_the_second_stage_changes_sees_the_first_ones_pixels_where_they_are() -> None:
     """A pixel's change is felt at once in its own neighbourhood, whatever the small maps pass on of it."""
     generator = made(image_skip=True, generator_norm="none").stage2.generator
