@@ -35,7 +35,7 @@ from shapes_reader import PART, READ, captions_of, drawn, some
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lit_gans import load
+from lit_gans import compose, load
 from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
 from lit_gans.data import Shapes
@@ -44,13 +44,14 @@ from lit_gans.data.wording import ATTRIBUTES
 from lit_gans.metrics.diversity import spread as spread_of
 from lit_gans.metrics.extractors import FeatureExtractor
 from lit_gans.metrics.scores import Scores, Statistics
+from lit_gans.mixins import R1Penalty
 from lit_gans.models import StackGAN
 from lit_gans.pyramid import shrink
 from lit_gans.wrong_texts import partners
 
 STAGE2: dict[str, Any] = {
-    **{"generator_width": 16, "discriminator_norm": "none", "matching_weight": 1.0},
-    "generator_optimizer": {"lr": 4e-4},
+    **{"generator_width": 16, "discriminator_norm": "none", "matching_weight": 1.0, "r1_gamma": 0.3},
+    **{"coarse_weight": 50.0, "generator_optimizer": {"lr": 4e-4}, "lr_schedule": {"name": "linear"}},
 }
 RANDOM_PAIRS: dict[str, Any] = {
     **{"wrong_texts": 0, "matching_weight": 0.0},
@@ -76,7 +77,7 @@ SETTINGS: dict[str, Any] = {
     **{"image_skip": True, "stage2_options": STAGE2},
     **{"text_head": "projection", "wrong_texts": 16, "matching_weight": 4.0},
     **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
-    "text_encoder": {"name": "bag_of_words", "dim": 1024},
+    **{"text_encoder": {"name": "bag_of_words", "dim": 1024}, "r1_gamma": 0.0},
 }
 
 
@@ -216,7 +217,7 @@ def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
     size = 2 * arguments.size if method == "one_stage" else arguments.size
     steps = {"stage_steps": arguments.stage_steps} if all(arguments.stage_steps) else {"stages": [1]}
     options = {**SETTINGS, **steps, **METHODS[method]}
-    model = StackGAN(image_size=size, coarse_size=size // 2, seed=seed, **options)
+    model = compose(StackGAN, R1Penalty)(image_size=size, coarse_size=size // 2, seed=seed, **options)
     model.sample_shape = (3, arguments.size, arguments.size)  # one stage is a half, whose other half is never made
     return model
 

@@ -40,4 +40,6 @@ class R1Penalty(GAN):
     @override
     def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
         others = super().discriminator_penalty(real, fake, condition)
+        if not self.r1_gamma:  # of a stage that goes without
+            return others
         return others + self.r1_gamma / 2 * penalties.r1(partial(self.discriminate, condition=condition), real)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, mse_loss
 from typing_extensions import override
 
 from lit_gans import keys, losses
@@ -91,7 +91,13 @@ class StackGANStage(WrongTexts):
         assert isinstance(augmentation, ConditioningAugmentation)
         mean, log_std = augmentation.moments(self.text(batch))
         divergence = mean.new_zeros(()) if log_std is None else losses.gaussian_kl(mean, log_std)
-        return {**super().generator_objective(batch), "loss/kl": self.options["kl_weight"] * divergence}
+        batch = {**batch, "fake": self.generate(batch)}
+        terms = {**super().generator_objective(batch), "loss/kl": self.options["kl_weight"] * divergence}
+        if self.coarse and self.options["coarse_weight"]:
+            coarse, _ = networks.split(batch["condition"], (len(batch["fake"][0]), self.coarse, self.coarse))
+            distance = mse_loss(shrink(batch["fake"], self.coarse), coarse)
+            terms["loss/coarse"] = self.options["coarse_weight"] * distance
+        return terms
 
     @override
     def condition(self, batch: Batch) -> Tensor:
@@ -121,6 +127,7 @@ class StackGAN(FromTexts, Stages):
         c_dim: length of c, and of what a discriminator makes of a text.
         augmentation: as ``form`` of :class:`lit_gans.layers.conditioning_augmentation.ConditioningAugmentation`.
         kl_weight: of the divergence of c from N(0, I).
+        coarse_weight: of how far Stage-II's image, made as small as Stage-I's, is from it: the mean squared difference.
         wrong_weight: of real images with a wrong text in the discriminator's loss, in [0, 1]; that of generated images
             is the rest of 1.
         wrong_texts: how many nearest wrong texts each real image has; 0 for that of another image in the batch.
@@ -157,6 +164,7 @@ class StackGAN(FromTexts, Stages):
         c_dim: int = 128,
         augmentation: str = "log_std",
         kl_weight: float = 2.0,
+        coarse_weight: float = 0.0,
         wrong_weight: float = 0.5,
         wrong_texts: int = 0,
         matching_weight: float = 0.0,

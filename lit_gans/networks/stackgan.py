@@ -5,6 +5,7 @@ nearest pixel. What conditions Stage-I is an embedding of a text ``(N, E)``; wha
 and the embedding, joined by :func:`join`. The embedding stands last in both: all that a discriminator looks at.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -25,7 +26,7 @@ BOUND = 0.99
 """Of a pixel that something is added to before it is bounded: at 1 no gradient would be left."""
 LEASTS = {
     **dict.fromkeys(("generator_width", "discriminator_width", "latent_dim", "c_dim"), 1),
-    **dict.fromkeys(("residual_blocks", "kl_weight", "wrong_texts", "matching_weight"), 0),
+    **dict.fromkeys(("residual_blocks", "kl_weight", "coarse_weight", "wrong_texts", "matching_weight"), 0),
 }
 """Of options that are numbers."""
 
@@ -33,6 +34,12 @@ LEASTS = {
 def join(coarse: Tensor, text: Tensor) -> Tensor:
     """What conditions Stage-II, as one tensor ``(N, C * size^2 + E)``."""
     return torch.cat([coarse.flatten(1), text], 1)
+
+
+def split(condition: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The small image of ``shape`` (C, size, size), and the embedding, of what :func:`join` made of them."""
+    pixels = math.prod(shape)
+    return condition[:, :pixels].view(-1, *shape), condition[:, pixels:]
 
 
 def halvings(size: int) -> int:
@@ -227,10 +234,9 @@ class Stage2Generator(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, latent: Tensor, condition: Tensor) -> Tensor:
-        pixels = self.coarse_shape[0] * self.coarse_shape[1] ** 2
-        coarse = condition[:, :pixels].view(-1, *self.coarse_shape)
+        coarse, text = split(condition, self.coarse_shape)
         maps = self.encoder(coarse)
-        c = self.augmentation(condition[:, pixels:], latent)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
+        c = self.augmentation(text, latent)[:, :, None, None].expand(-1, -1, *maps.shape[2:])
         hidden = self.hidden(torch.cat([maps, c], 1))
         if self.refine is None:
             images: Tensor = self.output(hidden).tanh()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
-from torch.nn.functional import interpolate, softplus
+from torch.nn.functional import avg_pool2d, interpolate, softplus
 
 from lit_gans import compose, load
 from lit_gans.callbacks.ema import EMA
 from lit_gans.checkpoint import start_from
 from lit_gans.data import Digits
-from lit_gans.mixins import JointBatch
+from lit_gans.mixins import JointBatch, R1Penalty
 from lit_gans.models import StackGAN
 from lit_gans.networks.stackgan import join
 from lit_gans.wrong_texts import partners
@@ -56,10 +56,10 @@ def weights(network: torch.nn.Module) -> Tensor:
 
 
 class Plain:
-    """One stage as the paper's code has it, each player by plain SGD."""
+    """One stage as the paper's code has it, each player by plain SGD; Stage-II may be held to the small image."""
 
-    def __init__(self, stage: Any) -> None:
-        self.stage = stage
+    def __init__(self, stage: Any, coarse_weight: float = 0.0) -> None:
+        self.stage, self.coarse_weight = stage, coarse_weight
         self.generator, self.discriminator = copy.deepcopy(stage.generator), copy.deepcopy(stage.discriminator)
         self.steps = [torch.optim.SGD(net.parameters(), 0.05) for net in (self.discriminator, self.generator)]
 
@@ -76,7 +76,11 @@ class Plain:
         self.move(0, loss)
         mean, s = torch.nn.functional.leaky_relu(self.generator.augmentation.linear(text), 0.2).chunk(2, 1)
         divergence = (-s + 0.5 * (-1 + (2 * s).exp() + mean**2)).mean()
-        self.move(1, softplus(-self.discriminator(fake, text)).mean() + 2 * divergence)
+        loss = softplus(-self.discriminator(fake, text)).mean() + 2 * divergence
+        if self.stage.coarse:
+            small = avg_pool2d(fake, 2).flatten(1)
+            loss = loss + self.coarse_weight * (small - condition[:, :-E]).square().mean()
+        self.move(1, loss)
 
     def move(self, player: int, loss: Tensor) -> None:
         self.steps[player].zero_grad()
@@ -89,11 +93,11 @@ class Plain:
 
 
 @pytest.mark.parametrize("network", ["simple", "default"])
-@pytest.mark.parametrize("size", [3, 8])
-def test_both_stages_equal_plain_loops_of_the_paper(network: str, size: int) -> None:
+@pytest.mark.parametrize(("size", "coarse_weight"), [(3, 0.0), (8, 0.0), (8, 3.0)])
+def test_both_stages_equal_plain_loops_of_the_paper(network: str, size: int, coarse_weight: float) -> None:
     """Two rounds of Stage-I on images at half their size, then two of Stage-II on what Stage-I makes of new noise."""
-    model = made(network=network, stage_steps=[2, 2], **SGDS).double()
-    first, second = Plain(model.stage1), Plain(model.stage2)
+    model = made(network=network, stage_steps=[2, 2], coarse_weight=coarse_weight, **SGDS).double()
+    first, second = Plain(model.stage1, coarse_weight), Plain(model.stage2, coarse_weight)
     before = weights(model.stage2.generator)
     for i, batch in enumerate(batches(size)):
         image, text = batch["image"].double() / 127.5 - 1, batch["text"].double()
@@ -282,15 +286,19 @@ def test_the_second_stage_may_be_otherwise_and_begin_at_the_first() -> None:
 OTHERWISE: list[dict[str, Any]] = [
     {"matching_weight": 1.0},
     {"kl_weight": 50.0},
+    {"coarse_weight": 50.0},
+    {"r1_gamma": 10.0},
     {"generator_optimizer": {"name": "sgd", "lr": 0.2}},
 ]
 
 
 @pytest.mark.parametrize("own", OTHERWISE)
 def test_what_the_second_stage_has_otherwise_is_felt_there_alone(own: dict[str, Any]) -> None:
-    plain, other = (
-        trained(made(stage_steps=[1, 1], **NEAR, stage2_options=options), 2, batches(8, 2)) for options in (None, own)
-    )
+    """A trick's option, too: a Stage-I for which R1 weighs 0 is one without the trick."""
+    given = {**SMALL, **NEAR, "discriminator_norm": "none", "stage_steps": [1, 2]}
+    options: dict[str, Any] = {**given, "stage2_options": own, **{name: 0.0 for name in own if name == "r1_gamma"}}
+    plain = trained(StackGAN(**given), 3, batches(8, 3))
+    other = trained((compose(StackGAN, R1Penalty) if "r1_gamma" in own else StackGAN)(**options), 3, batches(8, 3))
     assert weights(other.stage1).equal(weights(plain.stage1))
     assert not weights(other.stage2.generator).equal(weights(plain.stage2.generator))
 
