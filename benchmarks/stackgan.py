@@ -66,7 +66,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "one_stage": {"stages": [1], "stage_steps": None},
     "batch_norm": {
         **{"generator_norm": "batch", "discriminator_norm": "batch"},
-        "stage2_options": {**STAGE2, "discriminator_norm": "batch"},
+        "stage2_options": {**STAGE2, "discriminator_norm": "batch", "r1_gamma": 0.0},
     },
     "kl_2": {"kl_weight": 2.0},
 }
@@ -127,7 +127,7 @@ class Measures:
     def made(self, model: StackGAN, texts: list[str], stage: int) -> Tensor:
         """Images of captions at full size, ``(N, 3, S, S)`` uint8; small ones enlarged."""
         parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
-        made = torch.cat([model.sample(captions=part, stage=stage) for part in parts]).float()
+        made = torch.cat([model.sample(captions=part, stage=stage).cpu() for part in parts]).float()
         return images.to_uint8(made if made.shape[-1] == self.size else interpolate(made, self.size, mode="bilinear"))
 
     def diversity(self, model: StackGAN, stage: int, captions: int = 50, each: int = 8) -> float:
@@ -147,15 +147,19 @@ class Measures:
         """
         game = model.named(f"stage{stage}")
         image = shrink(drawn(attributes, self.size).float() / 127.5 - 1, (game.sample_shape or ())[-1])
-        right = game.discriminate(image, model.encode(captions_of(attributes)))
+
+        def logits(image: Tensor, said: Tensor) -> Tensor:
+            text = model.encode(captions_of(said))
+            return game.discriminate(image.to(model.device), text.to(model.device)).cpu()
+
+        right = logits(image, attributes)
         which, other = partners(kinds_of(attributes))
-        wrong = game.discriminate(image[which], model.encode(captions_of(attributes[other])))
+        wrong = logits(image[which], attributes[other])
         shares = {"any": float((right[which] > wrong).double().mean())}
         for column, name in enumerate(READ):
             count, changed = len(ATTRIBUTES[name]), attributes.clone()
             changed[:, column] = (changed[:, column] + torch.randint(1, count, (len(changed),))) % count
-            wrong = game.discriminate(image, model.encode(captions_of(changed)))
-            shares[name] = float((right > wrong).double().mean())
+            shares[name] = float((right > logits(image, changed)).double().mean())
         return shares
 
 
@@ -212,11 +216,15 @@ def budget_of(path: Path) -> float:
 # Runs
 
 
-def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
-    """With the settings of the experiment, but for the method's own."""
-    size = 2 * arguments.size if method == "one_stage" else arguments.size
+def options_of(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the experiment, but for the method's own."""
     steps = {"stage_steps": arguments.stage_steps} if all(arguments.stage_steps) else {"stages": [1]}
-    options = {**SETTINGS, **steps, **METHODS[method]}
+    return {**SETTINGS, **steps, **METHODS[method]}
+
+
+def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
+    """One that has learnt nothing yet."""
+    size, options = arguments.size * (2 if method == "one_stage" else 1), options_of(method, arguments)
     model = compose(StackGAN, R1Penalty)(image_size=size, coarse_size=size // 2, seed=seed, **options)
     model.sample_shape = (3, arguments.size, arguments.size)  # one stage is a half, whose other half is never made
     return model
@@ -226,7 +234,7 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end."""
     path, ema = arguments.out / f"{arguments.size}-{method}-seed{seed}.json", EMA()
     facts = {"size": arguments.size, "method": method, "seed": seed, "precision": arguments.precision}
-    facts |= {"batch": arguments.batch}
+    facts |= {"batch": arguments.batch, "options": options_of(method, arguments)}
     look = Reading(path, arguments, {**facts, "stage_steps": arguments.stage_steps, "machine": machine()}, ema)
     trainer = lightning.Trainer(
         **QUIET,

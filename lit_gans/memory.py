@@ -48,7 +48,8 @@ class Remembering(GAN):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         for name, state in checkpoint.get("memories", {}).items():
-            getattr(self, name).load_state_dict(state)
+            if name in vars(self):  # not one that an option does without by now
+                getattr(self, name).load_state_dict(state)
 
 
 # Fakes
@@ -159,6 +160,9 @@ class FakeBuffer(Memory):
 
 # Texts
 
+ROUNDING = 1e-3
+"""Of a text's length: two texts that are no farther apart are one to the model, whatever their images are."""
+
 
 class PastTexts(Memory):
     """The last texts of a game, by their embeddings, and of what kind of image each is: a queue.
@@ -184,7 +188,7 @@ class PastTexts(Memory):
 
     @torch.no_grad()
     def nearest(self, texts: Tensor, kinds: Tensor, count: int) -> Tensor:
-        """For each of N texts those of the queue that are nearest to it among all of other kinds.
+        """For each of N texts those of the queue that are nearest to it, of other kinds and not itself.
 
         Args:
             texts: embeddings ``(N, E)``.
@@ -196,10 +200,10 @@ class PastTexts(Memory):
         """
         if self.texts is None or self.kinds is None:
             return texts.new_empty(len(texts), 0, texts.shape[1])
-        alike = kinds[:, None] == self.kinds
-        distances = torch.cdist(texts.float(), self.texts.float()).masked_fill(alike, torch.inf)
+        distances = torch.cdist(texts.float(), self.texts.float())
+        alike = (kinds[:, None] == self.kinds) | (distances <= ROUNDING * texts.float().norm(dim=1, keepdim=True))
         most = min(count, int((~alike).sum(1).min()))
-        return self.texts[distances.topk(most, largest=False).indices]
+        return self.texts[distances.masked_fill(alike, torch.inf).topk(most, largest=False).indices]
 
     @override
     def state_dict(self) -> dict[str, Any]:

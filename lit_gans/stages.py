@@ -14,7 +14,8 @@ from lit_gans.gan import GAN
 class Stages(Games):
     """The games of :class:`lit_gans.games.Games`, of which one at a time is played: each for some updates of the run.
 
-    ``trainer.global_step`` counts the updates of all stages together. A resumed run goes on in the stage it was in.
+    ``trainer.global_step`` counts the updates of all stages together. A resumed run goes on in the stage it was in,
+    also where it is to be longer than before: what a later stage has learnt from stays as it is.
 
     Args:
         stages: the numbers, from 1, of those to train, the others staying as they are; None for all.
@@ -41,8 +42,13 @@ class Stages(Games):
 
     @override
     def playing(self) -> tuple[str, ...]:
-        unfinished = [name for name in self.trained() if self.updates_made(self.named(name)) < self.steps_of(name)]
-        return (*unfinished, self.trained()[-1])[:1]
+        trained = self.trained()
+        made = [self.updates_made(self.named(name)) for name in trained]
+        begun = max((place for place, updates in enumerate(made) if updates), default=0)
+        for place in range(begun, len(trained) - 1):
+            if made[place] < self.steps_of(trained[place]):
+                return (trained[place],)
+        return trained[-1:]
 
     @override
     def finished(self) -> tuple[str, ...]:
@@ -56,12 +62,13 @@ class Stages(Games):
         return stage.turns_taken[stage.game[-1].name]
 
     def steps_of(self, name: str) -> int:
-        """The updates of a stage in this run."""
-        place, count = self.trained().index(name), len(self.trained())
-        if self.stage_steps is not None:
-            return self.stage_steps[place]
-        share, rest = divmod(int(self.trainer.max_steps), count)
-        return share + (place >= count - rest)
+        """The updates of a stage in this run; of the last one, up to the run's end."""
+        place, count, most = self.trained().index(name), len(self.trained()), int(self.trainer.max_steps)
+        if self.stage_steps is None:
+            share, rest = divmod(most, count)
+            return share + (place >= count - rest)
+        rest = most - sum(self.stage_steps[:-1]) if place == count - 1 else 0
+        return max(self.stage_steps[place], rest)
 
     @override
     def players(self) -> list[Player]:

@@ -58,6 +58,11 @@ class FromTexts(Sampler):
                 f"{type(self).__name__} learns from captions, or from the names of classes, and the data have neither: "
                 "use data=shapes, data=captioned, or data with classes."
             )
+        if bare := int((captions.kinds < 0).sum()):
+            raise ValueError(
+                f"{type(self).__name__} learns from texts that images do not fit, and {bare:,} images have no class "
+                "that would tell: leave them out, and data.num_labelled with them."
+            )
         if not self.remembered_captions:
             some = torch.linspace(0, len(captions) - 1, min(REMEMBERED_CONDITIONS, len(captions))).long()
             self.remembered_captions = list(dict.fromkeys(captions[index][0] for index in some.tolist()))

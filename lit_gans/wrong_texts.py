@@ -72,7 +72,7 @@ class WrongTexts(Remembering):
         image = batch["image"]
         if "texts" in batch:
             terms, logits = self.with_logits(partial(super().discriminator_terms, batch, fake), image, batch["texts"])
-            wrong, terms = logits[:, 1:].flatten(), {**terms, **self.matching("discriminator", logits)}
+            wrong, terms = logits[:, 1:].flatten(), {**terms, **self.matching_terms("discriminator", logits)}
         else:
             which, other = partners(batch["kind"])
             wrong = self.discriminate(image[other], batch["condition"][which])
@@ -85,7 +85,7 @@ class WrongTexts(Remembering):
             return super().generator_objective(batch)
         batch = {**batch, "fake": self.generate(batch)}
         terms, logits = self.with_logits(partial(super().generator_objective, batch), batch["fake"], batch["texts"])
-        return {**terms, **self.matching("generator", logits)}
+        return {**terms, **self.matching_terms("generator", logits)}
 
     # An image is looked at once: what D says of it with wrong texts is kept when it is asked about the own one
 
@@ -113,7 +113,7 @@ class WrongTexts(Remembering):
     def generator_logits(self, fake: Tensor, condition: Tensor | None) -> Tensor:
         return self.own_logits(fake, condition)
 
-    def matching(self, player: str, logits: Tensor) -> dict[str, Tensor]:
+    def matching_terms(self, player: str, logits: Tensor) -> dict[str, Tensor]:
         """Of logits ``(N, 1 + K)`` of images with their own texts and with wrong ones."""
         weight = self.matching_weight
         return {f"loss/matching_{player}": weight * losses.matching(logits)} if weight else {}

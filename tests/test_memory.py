@@ -315,6 +315,17 @@ def test_the_nearest_of_another_kind_one_by_one(n: int, count: int) -> None:
         assert these.equal(torch.stack(others[:count]))
 
 
+def test_a_text_is_not_wrong_for_itself_whatever_the_kinds_say() -> None:
+    """Two captions of different kinds may be one to an encoder: it drops punctuation, say."""
+    texts = torch.randn(30, 64, generator=torch.Generator().manual_seed(0)) * 100
+    past = PastTexts(60)
+    past.add(torch.cat([texts, texts]), torch.arange(60))
+    found = past.nearest(texts, torch.arange(100, 130), 58)
+    assert float(torch.cdist(texts[:, None], found).min()) > 1
+    near = texts[:1] * 1.01
+    assert past.nearest(near, torch.tensor([100]), 2)[0].equal(texts[:1].expand(2, -1))
+
+
 def test_where_there_are_too_few_texts_of_other_kinds_there_are_fewer() -> None:
     past = PastTexts(10)
     texts, kinds = torch.randn(4, 6), torch.tensor([0, 0, 0, 1])
@@ -323,4 +334,4 @@ def test_where_there_are_too_few_texts_of_other_kinds_there_are_fewer() -> None:
     assert past.nearest(texts, kinds, 2).shape == (4, 1, 6)
     assert past.nearest(texts[:3], kinds[:3], 2)[:, 0].equal(texts[3:].expand(3, -1))
     assert past.nearest(texts[3:], kinds[3:], 2).shape == (1, 2, 6)
-    assert past.nearest(texts, torch.zeros(4, dtype=torch.long), 2).shape == (4, 1, 6)
+    assert past.nearest(-texts, torch.zeros(4, dtype=torch.long), 2).shape == (4, 1, 6)

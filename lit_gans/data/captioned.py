@@ -15,12 +15,14 @@ from lit_gans.data.sources import Source
 class Captioned(Folder):
     """The images of :class:`lit_gans.data.Folder` that a ``metadata.jsonl`` or ``.csv`` beside them has captions of.
 
-    See :func:`lit_gans.data.metadata.read_captions`. Images that share a caption fit each other's.
+    See :func:`lit_gans.data.metadata.read_captions`.
 
     Args:
         split: the rows whose column ``split`` says so; None for all.
         test_split: those of the test set; None for none.
         on_uncaptioned: ``refuse`` images without a caption, or ``skip`` them.
+        kinds: which images fit each other's captions: those that share one, ``captions``, or those of a class,
+            ``classes``, as in StackGAN's paper.
         rest: options of :class:`lit_gans.data.Folder`.
 
     Raises:
@@ -34,12 +36,15 @@ class Captioned(Folder):
         split: str | None = None,
         test_split: str | None = None,
         on_uncaptioned: str = "refuse",
+        kinds: str = "captions",
         **rest: Any,
     ) -> None:
         super().__init__(**rest)
         if on_uncaptioned not in ("refuse", "skip"):
             raise ValueError(f"data.on_uncaptioned must be refuse or skip, got {on_uncaptioned!r}.")
-        self.split, self.test_split, self.on_uncaptioned = split, test_split, on_uncaptioned
+        if kinds not in ("captions", "classes"):
+            raise ValueError(f"data.kinds must be captions or classes, got {kinds!r}.")
+        self.split, self.test_split, self.on_uncaptioned, self.kinds = split, test_split, on_uncaptioned, kinds
 
     @override
     def select(self, source: Source, names: list[str]) -> list[str]:
@@ -58,7 +63,10 @@ class Captioned(Folder):
     @override
     def load(self) -> Samples:
         samples = super().load()
-        samples.captions = Captions([self.texts[name] for name in self.names])
+        if self.kinds == "classes" and (samples.labels is None or int(samples.labels.min()) < 0):
+            raise ValueError("data.kinds=classes needs a class for every image: a folder of each, or data.labels.")
+        kinds = samples.labels if self.kinds == "classes" else None
+        samples.captions = Captions([self.texts[name] for name in self.names], kinds)
         return samples
 
     @override
@@ -74,4 +82,5 @@ class Captioned(Folder):
         captions = self.train_dataset.captions
         assert captions is not None
         kinds = len(set(captions.kinds.tolist()))
-        return f"{super().describe()}\n{len(captions.texts):,} captions; {kinds:,} kinds of images that share none."
+        what = "classes of images" if self.kinds == "classes" else "kinds of images that share none"
+        return f"{super().describe()}\n{len(captions.texts):,} captions; {kinds:,} {what}."

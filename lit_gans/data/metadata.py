@@ -69,7 +69,7 @@ def rows_of(source: Source, name: str) -> Iterator[tuple[str, Mapping[str, Any]]
     if name.lower().endswith(".csv"):
         yield from ((f"row {number}", row) for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2))
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:

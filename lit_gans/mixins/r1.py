@@ -35,7 +35,8 @@ class R1Penalty(GAN):
     @override
     def check(self) -> None:
         super().check()
-        check_samples_apart(self.discriminator, "r1")
+        if self.r1_gamma:
+            check_samples_apart(self.discriminator, "r1")
 
     @override
     def discriminator_penalty(self, real: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:

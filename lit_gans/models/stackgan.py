@@ -95,8 +95,7 @@ class StackGANStage(WrongTexts):
         terms = {**super().generator_objective(batch), "loss/kl": self.options["kl_weight"] * divergence}
         if self.coarse and self.options["coarse_weight"]:
             coarse, _ = networks.split(batch["condition"], (len(batch["fake"][0]), self.coarse, self.coarse))
-            distance = mse_loss(shrink(batch["fake"], self.coarse), coarse)
-            terms["loss/coarse"] = self.options["coarse_weight"] * distance
+            terms["loss/coarse"] = self.options["coarse_weight"] * mse_loss(shrink(batch["fake"], self.coarse), coarse)
         return terms
 
     @override
@@ -175,8 +174,7 @@ class StackGAN(FromTexts, Stages):
         super().__init__(**rest)
         self.sizes = (coarse_size or (image_size // 4 if image_size > 128 else image_size // 2), image_size)
         self.options, self.stage2_options = {**options, "text_dim": self.encoder.dim}, stage2_options or {}
-        networks.check(self.sizes, self.options, self.options_of(coarse=True))
-        self.sample_shape, self.views = (image_channels, image_size, image_size), {"stage1": {"stage": 1}}
+        self.sample_shape, self.views = (image_channels, image_size, image_size), {"stages": {"beside": True}}
 
     def options_of(self, *, coarse: bool) -> dict[str, Any]:
         """A stage's, of its networks and its game.
@@ -195,13 +193,14 @@ class StackGAN(FromTexts, Stages):
 
     @override
     def make_games(self) -> dict[str, GAN]:
+        networks.check(self.sizes, *(self.options_of(coarse=coarse) for coarse in (False, True)))
         games: dict[str, GAN] = {}
         for name, size, coarse in (("stage1", self.sizes[0], 0), ("stage2", self.sizes[1], self.sizes[0])):
             latent_dim = self.options["c_dim"] + (0 if coarse else self.options["latent_dim"])
-            own: dict[str, Any] = {"size": size, "coarse": coarse, "latent_dim": latent_dim}
             options = self.options_of(coarse=bool(coarse))
-            own |= {"options": options, "seed": keys.key(self.seed, name)}
-            games[name] = self.game_class(**own, **{option: options[option] for option in self.game_options})
+            own: dict[str, Any] = {option: options[option] for option in self.game_options}
+            own |= {"size": size, "coarse": coarse, "latent_dim": latent_dim, "seed": keys.key(self.seed, name)}
+            games[name] = self.game_class(**own, options=options)
         return games
 
     @override
@@ -220,7 +219,9 @@ class StackGAN(FromTexts, Stages):
         return torch.cat([self.named(name).sample_latent(n) for name in self.names], 1)
 
     @override
-    def forward(self, latent: Tensor, condition: Tensor | None = None, stage: int | None = None) -> Tensor:
+    def forward(
+        self, latent: Tensor, condition: Tensor | None = None, stage: int | None = None, beside: bool = False
+    ) -> Tensor:
         """Images ``(N, C, H, W)`` in [-1, 1].
 
         Args:
@@ -228,6 +229,7 @@ class StackGAN(FromTexts, Stages):
             condition: embeddings of texts, ``(N, E)``.
             stage: 1 for Stage-I's small images, 2 for Stage-II's; None for Stage-II's, or, as long as that has not
                 begun to learn, for Stage-I's at their size.
+            beside: at the left of each Stage-I's, enlarged: ``(N, C, H, 2 W)``.
         """
         if condition is None:
             raise ValueError("StackGAN makes images of texts: give captions, or a condition.")
@@ -236,7 +238,7 @@ class StackGAN(FromTexts, Stages):
         coarse: Tensor = self.stage1(first, condition)
         if stage == 1:
             return coarse
-        if stage is None and not self.stage2.turns_taken["generator"]:
-            return interpolate(coarse, self.sizes[1], mode="bilinear")
-        fine: Tensor = self.stage2(second, networks.join(coarse, condition))
-        return fine
+        enlarged = fine = interpolate(coarse, self.sizes[1], mode="bilinear")
+        if stage is not None or self.stage2.turns_taken["generator"]:
+            fine = self.stage2(second, networks.join(coarse, condition))
+        return torch.cat([enlarged, fine], 3) if beside else fine

@@ -18,17 +18,13 @@ from lit_gans.layers.conditioning_augmentation import ConditioningAugmentation
 from lit_gans.networks.dcgan import initialize
 from lit_gans.networks.normalization import normalization
 
-KINDS = ("simple", "default")
-TEXT_HEADS = ("concat", "projection")
-LEAST = 4
-"""Pixels of the smallest map."""
-BOUND = 0.99
-"""Of a pixel that something is added to before it is bounded: at 1 no gradient would be left."""
-LEASTS = {
+KINDS, TEXT_HEADS = ("simple", "default"), ("concat", "projection")
+LEAST = 4  # pixels of the smallest map
+BOUND = 0.99  # of a pixel that something is added to before it is bounded: at 1 no gradient would be left
+LEASTS = {  # of options that are numbers
     **dict.fromkeys(("generator_width", "discriminator_width", "latent_dim", "c_dim"), 1),
     **dict.fromkeys(("residual_blocks", "kl_weight", "coarse_weight", "wrong_texts", "matching_weight"), 0),
 }
-"""Of options that are numbers."""
 
 
 def join(coarse: Tensor, text: Tensor) -> Tensor:

@@ -121,6 +121,33 @@ def test_any_caption(folder: Path, text: str) -> None:
     assert found(loaded(write(folder, [*rows(), {"file_name": "one.png", "text": text}])))[0] == ["a red bird", text]
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\u0085", "\x0c"])
+def test_a_line_of_json_may_have_what_breaks_a_line_elsewhere(folder: Path, character: str) -> None:
+    line = json.dumps({"file_name": "one.png", "text": f"two{character}words"}, ensure_ascii=False)
+    assert found(loaded(write(folder, [*rows(), line + "\r"])))[0] == ["a red bird", "two words"]
+
+
+def test_images_of_a_class_fit_each_others_captions_if_asked(tmp_path: Path) -> None:
+    """Its captions alone say that the second image is of the third's kind, its folder that it is of the first's."""
+    for name in ("a/1.png", "a/2.png", "b/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (16, 16)).save(tmp_path / name)
+    told = {"a/1.png": "red", "a/2.png": "blue", "b/3.png": "blue"}
+    write(tmp_path, [{"file_name": name, "text": text} for name, text in told.items()])
+    for kinds, expected in (("captions", [0, 1, 1]), ("classes", [0, 0, 1])):
+        captions = loaded(tmp_path, kinds=kinds).train_dataset.captions
+        assert captions is not None
+        assert captions.kinds.tolist() == expected
+    assert loaded(tmp_path, kinds="classes").describe().endswith("2 captions; 2 classes of images.")
+    with pytest.raises(ValueError, match="kinds must be captions or classes, got 'none'"):
+        loaded(tmp_path, kinds="none")
+
+
+def test_classes_that_are_not_there_tell_nothing(folder: Path) -> None:
+    with pytest.raises(ValueError, match="kinds=classes needs a class for every image"):
+        loaded(write(folder, rows()), kinds="classes")
+
+
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [

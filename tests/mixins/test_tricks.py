@@ -141,12 +141,19 @@ def test_every_option_is_felt_by_the_turn(name: str, key: str) -> None:
     assert not torch.equal(trained(cls, **options), trained(cls, **changed))
 
 
-@pytest.mark.parametrize(("model", "trick"), list(itertools.product(MODELS, TRICKS)))
-def test_every_trick_goes_with_every_model_or_says_why_not(model: str, trick: str) -> None:
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, SMALL.get(name, TINY)) for name in MODELS},
+    "stackgan with wrong texts": ("stackgan", {**STACKGAN, "wrong_texts": 2, "matching_weight": 1.0}),
+}
+
+
+@pytest.mark.parametrize(("variant", "trick"), list(itertools.product(VARIANTS, TRICKS)))
+def test_every_trick_goes_with_every_model_or_says_why_not(variant: str, trick: str) -> None:
     """It trains, with one turn at least, or is refused by a sentence that says what to do."""
+    model, options = VARIANTS[variant]
     refusal = ""
     try:
-        weights = trained(compose(MODELS[model], *trick_classes(trick)), **SMALL.get(model, TINY), **options_of(trick))
+        weights = trained(compose(MODELS[model], *trick_classes(trick)), **options, **options_of(trick))
     except ValueError as error:
         refusal, weights = str(error), torch.zeros(1)
     assert bool(weights.isfinite().all())

@@ -345,6 +345,14 @@ def test_past_texts_are_in_the_checkpoint_once_they_are_asked_for(tmp_path: Any)
         torch.testing.assert_close(games[1][stage]["memories"]["past_texts"]["texts"], batches()[number]["text"])
 
 
+def test_a_run_may_go_on_without_past_texts(tmp_path: Path) -> None:
+    runner = trainer(max_steps=3, max_epochs=-1)
+    runner.fit(made(stage_steps=[2, 2], **NEAR), torch.utils.data.DataLoader(batches(), batch_size=None))
+    runner.save_checkpoint(tmp_path / "it.ckpt")
+    without = made(stage_steps=[2, 2], **{**NEAR, "wrong_texts": 0, "matching_weight": 0.0})
+    assert longer(without, 4, tmp_path / "it.ckpt").stage2.turns_taken["generator"] == 2
+
+
 def test_the_average_divergence_falls_and_no_augmentation_has_none() -> None:
     model = trained(made(stages=[1], kl_weight=100.0, generator_optimizer={**SGD, "lr": 0.02}), 40, batches())
     start = trained(made(stages=[1]), 1, batches())
@@ -371,6 +379,9 @@ def test_images_of_captions(tmp_path: Any) -> None:
     assert model.sample(5, captions=["one", "two"]).shape == (5, 1, 32, 32)
     assert model.sample(stage=1).shape == (1, 1, 16, 16)
     assert model.sample(4).shape == (4, 1, 32, 32)
+    pair = model.sample(captions="one", latent=latent[:1], beside=True)
+    enlarged = interpolate(model.sample(captions="one", latent=latent[:1], stage=1), 32, mode="bilinear")
+    torch.testing.assert_close(pair, torch.cat([enlarged, model.sample(captions="one", latent=latent[:1])], 3))
     fresh = made()
     small = fresh.sample(captions="one", latent=latent[:1], stage=1)
     large = fresh.sample(captions="one", latent=latent[:1])
@@ -450,6 +461,37 @@ def test_the_last_stage_goes_on_until_the_run_ends() -> None:
     assert (model.stage1.turns_taken["generator"], model.stage2.turns_taken["generator"]) == (1, 3)
 
 
+@pytest.mark.parametrize("own", [{"stage_steps": None}, {"stage_steps": [4, 4]}])
+def test_a_longer_run_goes_on_in_the_stage_it_was_in(tmp_path: Path, own: dict[str, Any]) -> None:
+    """Shares of the new length, and longer stages, leave what the second stage has learnt from as it is."""
+    model = made(stage_steps=[2, 2])
+    runner = trainer(max_steps=3, max_epochs=-1)
+    runner.fit(model, torch.utils.data.DataLoader(batches(), batch_size=None))
+    runner.save_checkpoint(tmp_path / "it.ckpt")
+    whole = longer(made(**own), 8, tmp_path / "it.ckpt")
+    assert (whole.stage1.turns_taken["generator"], whole.stage2.turns_taken["generator"]) == (2, 6)
+    assert weights(whole.stage1).equal(weights(model.stage1))
+
+
+def longer(model: StackGAN, steps: int, path: Path) -> StackGAN:
+    """Trained up to so many updates, from a checkpoint on."""
+    given = torch.utils.data.DataLoader(batches(8, steps), batch_size=None)
+    trainer(max_steps=steps, max_epochs=-1).fit(model, given, ckpt_path=path, weights_only=True)
+    return model
+
+
+def test_the_last_stages_schedule_ends_with_the_run() -> None:
+    model = made(stage_steps=[1, 2], lr_schedule={"name": "linear"}, **SGDS)
+    rates: list[float] = []
+
+    class Look(Callback):
+        def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+            rates.append(trainer.optimizers[2 * (trainer.global_step > 0)].param_groups[0]["lr"] / 0.05)
+
+    trained(model, 5, batches(8, 5), callbacks=[Look()])
+    torch.testing.assert_close(rates, [1.0, 1.0, 0.75, 0.5, 0.25])
+
+
 def test_samples_as_a_data_set_has_them() -> None:
     """Pictures and watches ask the data themselves: all captions of an image are there, none is drawn yet."""
     texts = torch.randn(3, 6, E)
@@ -464,3 +506,13 @@ def test_data_without_texts_and_captions_without_words() -> None:
         made().sample(captions=[])
     with pytest.raises(ValueError, match="give captions, or a condition"):
         made().sample(2)
+    with pytest.raises(ValueError, match=r"1,777 images have no class that would tell: leave them out"):
+        trainer(max_steps=2, max_epochs=-1).fit(made(stages=[1]), Digits(image_size=32, batch_size=8, num_labelled=20))
+
+
+def test_a_stage_for_which_r1_weighs_nothing_may_have_batch_norm() -> None:
+    both = compose(StackGAN, R1Penalty)
+    options: dict[str, Any] = {"stage2_options": {"r1_gamma": 1.0, "discriminator_norm": "none"}, **SMALL}
+    assert trained(both(r1_gamma=0.0, stage_steps=[1, 1], **options), 2, batches()).stage2.turns_taken["generator"] == 1
+    with pytest.raises(ValueError, match="batch"):
+        trained(both(r1_gamma=1.0, stage_steps=[1, 1], **options), 2, batches())
