@@ -106,6 +106,8 @@ def start(config: Config, model: "Sampler") -> tuple[str | None, dict[str, Any]]
     path = folder / LAST if given == "last" else Path(given).expanduser()
     contents = checkpoint.read(path)
     checkpoint.check(contents, model)
+    # Lightning will load them, but only after the data were made ready by what an encoder of texts has learnt.
+    model.load_state_dict(contents["state_dict"])
     if first_process():
         print(f"Going on from update {contents['global_step']} of {shown(path)}.")
         for line in changes(_read(folder / "config.yaml"), config) if given == "last" else ():

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from lit_gans import load
 from lit_gans.configs.main import train
+from lit_gans.text import CharCNN
 from tests.configs.conftest import Cli, cli, tiny, workplace  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,20 @@ def test_a_run_begins_with_another_runs_weights(cli: Cli) -> None:  # noqa: F811
     assert moved == {"level0"}
     assert cli(*small, *other, "ckpt_path=last", "trainer.max_steps=3").code == 0
     assert torch.load("new/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_an_encoder_of_texts_learns_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    """A resumed run makes its data's embeddings by what it learnt before, in however many steps."""
+    line = ["model=stackgan", "data=digits", "data.image_size=16", "data.batch_size=8", "model.network=simple"]
+    line += ["model.generator_width=4", "model.discriminator_width=4", "model.stage_steps=[2,1]", "model.c_dim=4"]
+    line += ["model.text_encoder={name: char_cnn, dim: 8, steps: 2}", "callbacks=checkpoints", "hydra.run.dir=here"]
+    line += ["logger=csv", "trainer=cpu", "experiment/tuned=none"]
+    assert cli(*line, "trainer.max_steps=2").code == 0
+    learnt: list[CharCNN] = []
+    monkeypatch.setattr(CharCNN, "fit", lambda encoder, *_: learnt.append(encoder))
+    outcome = cli(*line, "trainer.max_steps=3", "ckpt_path=last", "model.text_encoder.steps=5")
+    assert outcome.code == 0, outcome.err
+    assert learnt == []
 
 
 def test_a_named_folder_goes_on_with_its_own_last_checkpoint(cli: Cli) -> None:  # noqa: F811
