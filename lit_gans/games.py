@@ -142,7 +142,7 @@ class Games(Sampler):
         first = 0
         for name in self.trained():
             game = self.named(name)
-            game.first_optimizer = first
+            game.first_optimizer, game.compiled = first, self.compiled
             game.setup(stage)
             first += len(game.game)
 

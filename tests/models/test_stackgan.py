@@ -450,6 +450,15 @@ def test_stages_that_do_not_know_how_long_they_are(options: dict[str, Any], sent
         trained(made(**options), 4 if options else -1, batches())
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_networks_of_stages_are_compiled_or_channels_last(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: None)
+    model = trained(made(stage_steps=[1, 1], compile=compiled), 2, batches())
+    for stage in (model.stage1, model.stage2):
+        maps = [w for w in stage.discriminator.parameters() if w.dim() == 4 and w.shape[1] > 1 and w.shape[2] > 1]
+        assert {w.is_contiguous(memory_format=torch.channels_last) for w in maps} == {not compiled}
+
+
 def test_a_run_that_ends_too_soon_warns() -> None:
     with pytest.warns(UserWarning, match=r"ends before stage2 begins: .*\[2, 2\] and trainer.max_steps=2"):
         model = trained(made(stage_steps=[2, 2]), 2, batches())
