@@ -5,13 +5,13 @@
     python benchmarks/stackgan.py --out FOLDER --collect
     python benchmarks/stackgan.py --out FOLDER --read runs/…/checkpoints/last.ckpt
 
-Settings are those of `experiment=stackgan_shapes`; averaged weights; one caption an image. `no_augmentation`: c is
-a function of the text. `random_pairs`: a wrong text is that of another image in the batch, and nobody tells texts
-apart. `paper_pairs`: and the discriminator joins text and image by concatenation. `no_wrong_pairs`: it sees no real
-image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`: the divergence of c weighs what
-it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes as the `stackgan` of its seed,
-which must have been run. `--stage-steps 24000 0` trains Stage-I alone, at its own size. `--read`
-measures a run of `train.py`.
+Settings are those of `experiment=stackgan_shapes`, as they are by then; averaged weights; one caption an image.
+`no_augmentation`: c is a function of the text. `random_pairs`: a wrong text is that of another image in the batch, and
+nobody tells texts apart. `paper_pairs`: and the discriminator joins text and image by concatenation.
+`no_wrong_pairs`: it sees no real image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`:
+the divergence of c weighs what it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes
+as the `stackgan` of its seed, which must have been run. `--stage-steps 24000 0` trains Stage-I alone, at its own size.
+`--read` measures a run of `train.py`.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -29,56 +29,43 @@ from typing import Any
 import lightning
 import shapes_reader
 import torch
+from hydra import compose, initialize_config_module
 from machine import machine
 from runs import QUIET, Look, spread
 from shapes_reader import PART, READ, captions_of, drawn, some
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from lit_gans import compose, load
+from lit_gans import load
 from lit_gans.callbacks import images
 from lit_gans.callbacks.ema import EMA
+from lit_gans.configs import build
+from lit_gans.configs.check import Config, checked
 from lit_gans.data import Shapes
 from lit_gans.data.shapes import kinds_of
 from lit_gans.data.wording import ATTRIBUTES
 from lit_gans.metrics.diversity import spread as spread_of
 from lit_gans.metrics.extractors import FeatureExtractor
 from lit_gans.metrics.scores import Scores, Statistics
-from lit_gans.mixins import R1Penalty
 from lit_gans.models import StackGAN
 from lit_gans.pyramid import shrink
 from lit_gans.wrong_texts import partners
 
-STAGE2: dict[str, Any] = {
-    **{"generator_width": 16, "discriminator_norm": "none", "matching_weight": 1.0, "r1_gamma": 0.3},
-    **{"coarse_weight": 50.0, "generator_optimizer": {"lr": 4e-4}, "lr_schedule": {"name": "linear"}},
-}
-RANDOM_PAIRS: dict[str, Any] = {
-    **{"wrong_texts": 0, "matching_weight": 0.0},
-    "stage2_options": {**STAGE2, "matching_weight": 0.0},
-}
-METHODS: dict[str, dict[str, Any]] = {
-    "stackgan": {},
-    "no_augmentation": {"augmentation": "none"},
-    "no_wrong_pairs": {"wrong_weight": 0.0, **RANDOM_PAIRS},
+RANDOM_PAIRS = ("model.wrong_texts=0", "model.matching_weight=0", "model.stage2_options.matching_weight=0")
+METHODS: dict[str, tuple[str, ...]] = {
+    "stackgan": (),
+    "no_augmentation": ("model.augmentation=none",),
+    "no_wrong_pairs": ("model.wrong_weight=0", *RANDOM_PAIRS),
     "random_pairs": RANDOM_PAIRS,
-    "paper_pairs": {"text_head": "concat", **RANDOM_PAIRS},
-    "one_stage": {"stages": [1], "stage_steps": None},
-    "batch_norm": {
-        **{"generator_norm": "batch", "discriminator_norm": "batch"},
-        "stage2_options": {**STAGE2, "discriminator_norm": "batch", "r1_gamma": 0.0},
-    },
-    "kl_2": {"kl_weight": 2.0},
+    "paper_pairs": ("model.text_head=concat", *RANDOM_PAIRS),
+    "one_stage": ("model.stages=[1]", "model.stage_steps=null"),
+    "batch_norm": (
+        *("model.generator_norm=batch", "model.discriminator_norm=batch"),
+        *("model.stage2_options.discriminator_norm=batch", "model.stage2_options.r1_gamma=0"),
+    ),
+    "kl_2": ("model.kl_weight=2",),
 }
-ADAM: dict[str, Any] = {"name": "adam", "lr": 4e-4, "betas": [0.5, 0.999]}
-SETTINGS: dict[str, Any] = {
-    **{"network": "simple", "generator_width": 32, "discriminator_width": 32, "residual_blocks": 1},
-    **{"latent_dim": 16, "kl_weight": 0.05, "generator_norm": "layer", "discriminator_norm": "group"},
-    **{"image_skip": True, "stage2_options": STAGE2},
-    **{"text_head": "projection", "wrong_texts": 16, "matching_weight": 4.0},
-    **{"generator_optimizer": {**ADAM, "lr": 1.2e-3}, "discriminator_optimizer": ADAM},
-    **{"text_encoder": {"name": "bag_of_words", "dim": 1024}, "r1_gamma": 0.0},
-}
+"""What is otherwise than in the experiment."""
 
 
 # What is measured
@@ -216,25 +203,32 @@ def budget_of(path: Path) -> float:
 # Runs
 
 
-def options_of(method: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the experiment, but for the method's own."""
-    steps = {"stage_steps": arguments.stage_steps} if all(arguments.stage_steps) else {"stages": [1]}
-    return {**SETTINGS, **steps, **METHODS[method]}
+def config_of(method: str, seed: int, arguments: argparse.Namespace) -> Config:
+    """The experiment's, but for the method's own."""
+    size = arguments.size * (2 if method == "one_stage" else 1)
+    both = all(arguments.stage_steps)
+    steps = [f"model.stage_steps={arguments.stage_steps}"] if both else METHODS["one_stage"]
+    given = [f"seed={seed}", f"data.image_size={arguments.size}", f"data.batch_size={arguments.batch}"]
+    given += [f"model.image_size={size}", *steps, *METHODS[method], f"run_dir={arguments.out}"]
+    with initialize_config_module("lit_gans.configs", version_base="1.3"):
+        return checked(compose("train", ["experiment=stackgan_shapes", *given]))
 
 
-def model_of(method: str, seed: int, arguments: argparse.Namespace) -> StackGAN:
+def model_of(config: Config) -> StackGAN:
     """One that has learnt nothing yet."""
-    size, options = arguments.size * (2 if method == "one_stage" else 1), options_of(method, arguments)
-    model = compose(StackGAN, R1Penalty)(image_size=size, coarse_size=size // 2, seed=seed, **options)
-    model.sample_shape = (3, arguments.size, arguments.size)  # one stage is a half, whose other half is never made
+    model = build.model(config)
+    assert isinstance(model, StackGAN)
+    size = config["data"]["image_size"]
+    model.sample_shape = (3, size, size)  # one stage is a half, whose other half is never made
     return model
 
 
 def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
     """Trains to the end."""
     path, ema = arguments.out / f"{arguments.size}-{method}-seed{seed}.json", EMA()
+    config = config_of(method, seed, arguments)
     facts = {"size": arguments.size, "method": method, "seed": seed, "precision": arguments.precision}
-    facts |= {"batch": arguments.batch, "options": options_of(method, arguments)}
+    facts |= {"batch": arguments.batch, "model": config["model"], "tricks": config["tricks"]}
     look = Reading(path, arguments, {**facts, "stage_steps": arguments.stage_steps, "machine": machine()}, ema)
     trainer = lightning.Trainer(
         **QUIET,
@@ -244,8 +238,7 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
         max_epochs=-1,
         callbacks=[ema, look],
     )
-    data = Shapes(image_size=arguments.size, batch_size=arguments.batch, seed=seed)
-    trainer.fit(model_of(method, seed, arguments), datamodule=data, ckpt_path=look.last, weights_only=True)
+    trainer.fit(model_of(config), datamodule=build.data(config), ckpt_path=look.last, weights_only=True)
 
 
 def read(path: Path, arguments: argparse.Namespace) -> None:

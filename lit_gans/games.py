@@ -9,7 +9,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gans.game import Batch, Player
-from lit_gans.gan import GAN
+from lit_gans.gan import ADAM, CONSTANT, GAN
 from lit_gans.sampler import Sampler
 
 
@@ -58,9 +58,9 @@ class Games(Sampler):
         self.save_hyperparameters()
         self.game_options = {
             "n_critic": n_critic,
-            "generator_optimizer": generator_optimizer,
-            "discriminator_optimizer": discriminator_optimizer,
-            "lr_schedule": lr_schedule,
+            "generator_optimizer": generator_optimizer or ADAM,
+            "discriminator_optimizer": discriminator_optimizer or ADAM,
+            "lr_schedule": lr_schedule or CONSTANT,
             "accumulate": accumulate,
             **tricks,
         }

@@ -277,6 +277,8 @@ def test_the_second_stage_may_be_otherwise_and_begin_at_the_first() -> None:
     assert [stage.options["kl_weight"] for stage in (own.stage1, own.stage2)] == [2.0, 7.0]
     optimizers = [stage.generator_optimizer for stage in (own.stage1, own.stage2, plain.stage2)]
     assert optimizers == [{"name": "adam", "lr": lr} for lr in (0.1, 0.5, 0.1)]
+    by_default = made(stage2_options={"generator_optimizer": {"lr": 0.5}}).stage2.generator_optimizer
+    assert by_default == {"name": "adam", "lr": 0.5, "betas": [0.5, 0.999]}
     latent, text = own.sample_latent(2), own.encode(["one", "two"])
     with own.in_eval_mode(), torch.no_grad():
         coarse, fine = (own(latent, text, stage=stage) for stage in (1, 2))
