@@ -67,10 +67,8 @@ class StackGANStage(WrongTexts):
     @override
     def build_discriminator(self) -> nn.Module:
         own, shape = self.options, self.discriminator_shape
-        text = own["text_dim"], own["c_dim"], own["text_head"]
-        return networks.StageDiscriminator(
-            shape, own["discriminator_width"], own["network"], self.discriminator_norm, *text
-        )
+        text, width = (own["text_dim"], own["c_dim"], own["text_head"]), own["discriminator_width"]
+        return networks.StageDiscriminator(shape, width, own["network"], self.discriminator_norm, *text)
 
     @override
     def text(self, batch: Batch) -> Tensor:
@@ -132,7 +130,8 @@ class StackGAN(FromTexts, Stages):
         wrong_texts: how many nearest wrong texts each real image has; 0 for that of another image in the batch.
         matching_weight: of telling the own text among the wrong ones, in both players' losses; needs ``wrong_texts``.
         stage2_options: what Stage-II has otherwise than Stage-I, of the options above and below, by name: a narrower
-            generator and another rate, ``{"generator_width": 16, "generator_optimizer": {"lr": 1e-4}}``, say.
+            generator and another rate, ``{"generator_width": 16, "generator_optimizer": {"lr": 1e-4}}``, say. An optimizer
+            of another name takes over nothing of Stage-I's.
         rest: options of :class:`lit_gans.texts.FromTexts` and :class:`lit_gans.stages.Stages`; each stage begins a
             learning-rate schedule anew.
 
@@ -188,7 +187,8 @@ class StackGAN(FromTexts, Stages):
                 known = ", ".join(option for option in options if option not in OF_BOTH)
                 raise ValueError(f"stage2_options are some of {known}; {name!r} is none.")
             before = options[name]
-            options[name] = {**before, **own} if isinstance(before, dict) and isinstance(own, dict) else own
+            same = isinstance(before, dict) and isinstance(own, dict) and {**before, **own}["name"] == before["name"]
+            options[name] = {**before, **own} if same else own
         return options
 
     @override

@@ -279,6 +279,8 @@ def test_the_second_stage_may_be_otherwise_and_begin_at_the_first() -> None:
     assert optimizers == [{"name": "adam", "lr": lr} for lr in (0.1, 0.5, 0.1)]
     by_default = made(stage2_options={"generator_optimizer": {"lr": 0.5}}).stage2.generator_optimizer
     assert by_default == {"name": "adam", "lr": 0.5, "betas": [0.5, 0.999]}
+    sgd = made(**adam, stage2_options={"generator_optimizer": {"name": "sgd", "lr": 0.5}}).stage2.generator_optimizer
+    assert sgd == {"name": "sgd", "lr": 0.5}  # of another optimizer's options nothing is left
     latent, text = own.sample_latent(2), own.encode(["one", "two"])
     with own.in_eval_mode(), torch.no_grad():
         coarse, fine = (own(latent, text, stage=stage) for stage in (1, 2))
