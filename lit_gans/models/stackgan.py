@@ -130,8 +130,8 @@ class StackGAN(FromTexts, Stages):
         wrong_texts: how many nearest wrong texts each real image has; 0 for that of another image in the batch.
         matching_weight: of telling the own text among the wrong ones, in both players' losses; needs ``wrong_texts``.
         stage2_options: what Stage-II has otherwise than Stage-I, of the options above and below, by name: a narrower
-            generator and another rate, ``{"generator_width": 16, "generator_optimizer": {"lr": 1e-4}}``, say. An optimizer
-            of another name takes over nothing of Stage-I's.
+            generator and another rate, ``{"generator_width": 16, "generator_optimizer": {"lr": 1e-4}}``, say. An
+            optimizer of another name takes over nothing of Stage-I's.
         rest: options of :class:`lit_gans.texts.FromTexts` and :class:`lit_gans.stages.Stages`; each stage begins a
             learning-rate schedule anew.
 
