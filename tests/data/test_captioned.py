@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lit_gans.data import Captioned
+from lit_gans.data.captions import Captions
 
 NAMES = ["one.png", "two.png", "three.png"]
 CAPTIONS = {"one.png": ["a red bird"], "two.png": ["A red  bird", "a bird"], "three.png": ["a blue fish"]}
@@ -41,10 +42,15 @@ def loaded(path: Path, **options: Any) -> Captioned:
 
 def found(data: Captioned) -> dict[int, list[str]]:
     """Captions by the images' red."""
-    samples = data.train_dataset
-    assert samples.captions is not None
+    samples, captions = data.train_dataset, captions_of(data)
     reds = samples.__getitems__(range(len(samples)))["image"][:, 0, 0, 0].tolist()
-    return {red: samples.captions[index] for index, red in enumerate(reds)}
+    return {red: captions[index] for index, red in enumerate(reds)}
+
+
+def captions_of(data: Captioned) -> Captions:
+    captions = data.train_dataset.captions
+    assert captions is not None
+    return captions
 
 
 WHOLE = {0: ["a red bird"], 80: ["A red bird", "a bird"], 160: ["a blue fish"]}
@@ -53,9 +59,7 @@ WHOLE = {0: ["a red bird"], 80: ["A red bird", "a bird"], 160: ["a blue fish"]}
 def test_jsonl(folder: Path) -> None:
     data = loaded(write(folder, rows()))
     assert found(data) == WHOLE
-    captions = data.train_dataset.captions
-    assert captions is not None
-    first, second, third = (captions.kinds[data.names.index(name)] for name in NAMES)
+    first, second, third = (captions_of(data).kinds[data.names.index(name)] for name in NAMES)
     assert first == second != third
     assert data.describe().endswith("4 captions; 2 kinds of images that share none.")
 
@@ -135,9 +139,7 @@ def test_images_of_a_class_fit_each_others_captions_if_asked(tmp_path: Path) -> 
     told = {"a/1.png": "red", "a/2.png": "blue", "b/3.png": "blue"}
     write(tmp_path, [{"file_name": name, "text": text} for name, text in told.items()])
     for kinds, expected in (("captions", [0, 1, 1]), ("classes", [0, 0, 1])):
-        captions = loaded(tmp_path, kinds=kinds).train_dataset.captions
-        assert captions is not None
-        assert captions.kinds.tolist() == expected
+        assert captions_of(loaded(tmp_path, kinds=kinds)).kinds.tolist() == expected
     assert loaded(tmp_path, kinds="classes").describe().endswith("2 captions; 2 classes of images.")
     with pytest.raises(ValueError, match="kinds must be captions or classes, got 'none'"):
         loaded(tmp_path, kinds="none")
