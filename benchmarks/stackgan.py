@@ -11,7 +11,7 @@ nobody tells texts apart. `paper_pairs`: and the discriminator joins text and im
 `no_wrong_pairs`: it sees no real image with a wrong text. `batch_norm`: both networks have it, as in the paper. `kl_2`:
 the divergence of c weighs what it does in the paper. `one_stage`: Stage-I alone, at full size, for as many CPU minutes
 as the `stackgan` of its seed, which must have been run. `--stage-steps 24000 0` trains Stage-I alone, at its own size.
-`--read` measures a run of `train.py`.
+`--read` measures a run of `train.py`, of `model=stackgan_pp` as well.
 
 `--reader` trains the classifier on drawn images, sharp ones, blurred ones and noisy ones, of all combinations, and
 examines it on others. The distances (FID) are in its features: they compare runs here with each other, nothing else. A
@@ -47,7 +47,7 @@ from lit_gans.data.wording import ATTRIBUTES
 from lit_gans.metrics.diversity import spread as spread_of
 from lit_gans.metrics.extractors import FeatureExtractor
 from lit_gans.metrics.scores import Scores, Statistics
-from lit_gans.models import StackGAN
+from lit_gans.models import StackGAN, StackGANPP
 from lit_gans.pyramid import shrink
 from lit_gans.wrong_texts import partners
 
@@ -66,6 +66,8 @@ METHODS: dict[str, tuple[str, ...]] = {
     "kl_2": ("model.kl_weight=2",),
 }
 """What is otherwise than in the experiment."""
+
+Model = StackGAN | StackGANPP
 
 
 # What is measured
@@ -91,63 +93,71 @@ class Measures:
         self.scores = Scores(Statistics.of(batches, extractor.num_features, real.device), kid_subsets=0)
         self.real_edges = edges(real)
 
-    def of(self, model: StackGAN, stages: tuple[int, ...]) -> dict[str, Any]:
-        """All of them, the stages' apart."""
+    def of(self, model: Model) -> dict[str, Any]:
+        """All of them, those of each stage or scale that has learnt something apart."""
         row: dict[str, Any] = {}
         for part, combinations in (("seen", self.seen), ("unseen", self.unseen)):
             attributes = some(combinations, self.samples)
             texts = captions_of(attributes)
-            for stage in stages:
-                made = self.made(model, texts, stage)
+            for name in learnt(model):
+                made = self.made(model, texts, name)
                 right = (self.reader.read(made) == attributes[:, : len(READ)]).double()
                 own = dict(zip(READ, right.mean(0).tolist(), strict=True))
-                row[f"stage{stage}/{part}"] = {**own, "all": float(right.prod(1).mean())}
+                row[f"{name}/{part}"] = {**own, "all": float(right.prod(1).mean())}
                 if part == "seen":
                     features = torch.cat([self.extractor(some_of) for some_of in made.split(PART)])
-                    row[f"stage{stage}/fid"] = self.scores.score(features)["fid"]
-                    row[f"stage{stage}/edges"] = edges(made) / self.real_edges
-            row[f"rank/{part}"] = self.ranks(model, attributes[: self.samples // 2], stages[-1])
-        for stage in stages:
-            row[f"stage{stage}/diversity"] = self.diversity(model, stage)
+                    row[f"{name}/fid"] = self.scores.score(features)["fid"]
+                    row[f"{name}/edges"] = edges(made) / self.real_edges
+            row[f"rank/{part}"] = self.ranks(model, attributes[: self.samples // 2], learnt(model)[-1])
+        for name in learnt(model):
+            row[f"{name}/diversity"] = self.diversity(model, name)
         return row
 
-    def made(self, model: StackGAN, texts: list[str], stage: int) -> Tensor:
+    def made(self, model: Model, texts: list[str], name: str) -> Tensor:
         """Images of captions at full size, ``(N, 3, S, S)`` uint8; small ones enlarged."""
         parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
-        made = torch.cat([model.sample(captions=part, stage=stage).cpu() for part in parts]).float()
+        which = {"stage" if isinstance(model, StackGAN) else "size": int(re.sub("[a-z]", "", name))}
+        made = torch.cat([model.sample(captions=part, **which).cpu() for part in parts]).float()
         return images.to_uint8(made if made.shape[-1] == self.size else interpolate(made, self.size, mode="bilinear"))
 
-    def diversity(self, model: StackGAN, stage: int, captions: int = 50, each: int = 8) -> float:
+    def diversity(self, model: Model, name: str, captions: int = 50, each: int = 8) -> float:
         """The mean distance of two images of a caption, by that of two drawn images of the same attributes."""
         attributes = some(self.seen, captions)
         texts = [text for text in captions_of(attributes) for _ in range(each)]
-        made = self.made(model, texts, stage).unflatten(0, (captions, each))
+        made = self.made(model, texts, name).unflatten(0, (captions, each))
         real = drawn(attributes.repeat_interleave(each, 0), self.size).unflatten(0, (captions, each))
         fakes, reals = (sum(spread_of(own).distance for own in these.float()) for these in (made, real))
         return fakes / reals
 
     @torch.no_grad()
-    def ranks(self, model: StackGAN, attributes: Tensor, stage: int) -> dict[str, float]:
+    def ranks(self, model: Model, attributes: Tensor, name: str) -> dict[str, float]:
         """The share of real images whose own caption is scored above a wrong one.
 
         A wrong one is that of another image (``any``), or their own, of which one attribute was changed.
         """
-        game = model.named(f"stage{stage}")
+        game = model.named(name)
         image = shrink(drawn(attributes, self.size).float() / 127.5 - 1, (game.sample_shape or ())[-1])
 
         def logits(image: Tensor, said: Tensor) -> Tensor:
-            text = model.encode(captions_of(said))
-            return game.discriminate(image.to(model.device), text.to(model.device)).cpu()
+            text = model.encode(captions_of(said)).to(model.device)
+            if isinstance(model, StackGANPP):
+                return game.discriminate(image.to(model.device), model.augmentation.moments(text)[0])[:, 0].cpu()
+            return game.discriminate(image.to(model.device), text).cpu()
 
         right = logits(image, attributes)
         which, other = partners(kinds_of(attributes))
         wrong = logits(image[which], attributes[other])
         shares = {"any": float((right[which] > wrong).double().mean())}
-        for column, name in enumerate(READ):
-            count, changed = len(ATTRIBUTES[name]), attributes.clone()
+        for column, attribute in enumerate(READ):
+            count, changed = len(ATTRIBUTES[attribute]), attributes.clone()
             changed[:, column] = (changed[:, column] + torch.randint(1, count, (len(changed),))) % count
-            shares[name] = float((right > logits(image, changed)).double().mean())
+            shares[attribute] = float((right > logits(image, changed)).double().mean())
         return shares
+
+
+def learnt(model: Model) -> list[str]:
+    """The stages, or scales, that have learnt something."""
+    return [name for name in model.names if model.named(name).turns_taken["generator"]]
 
 
 def edges(image: Tensor) -> float:
@@ -161,9 +171,8 @@ class Reading(Look):
 
     def __init__(self, path: Path, arguments: argparse.Namespace, facts: dict[str, Any], ema: EMA) -> None:
         super().__init__(path, arguments.every, facts)
-        self.ema, self.measures, one_stage = ema, Measures(arguments), facts["method"] == "one_stage"
-        self.stages = (1,) if one_stage else (1, 2)
-        self.budget = budget_of(path) if one_stage else None
+        self.ema, self.measures = ema, Measures(arguments)
+        self.budget = budget_of(path) if facts["method"] == "one_stage" else None
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
         """Looks if it is time, and ends a run that may take no longer."""
@@ -173,17 +182,16 @@ class Reading(Look):
 
     def measure(self, trainer: Any, model: StackGAN) -> dict[str, Any]:
         """Of the stages that have learnt something."""
-        stages = tuple(stage for stage in self.stages if model.named(f"stage{stage}").turns_taken["generator"])
         with self.ema.swapped(model), torch.random.fork_rng(), model.in_eval_mode():
             torch.manual_seed(2)
-            row = self.measures.of(model, stages)
-            self.draw(model, stages)
+            row = self.measures.of(model)
+            self.draw(model)
         return row
 
-    def draw(self, model: StackGAN, stages: tuple[int, ...]) -> None:
+    def draw(self, model: StackGAN) -> None:
         """Two images each of twelve captions from either stage, the first of each row enlarged Stage-I's."""
         texts = captions_of(torch.cat([some(self.measures.seen, 6), some(self.measures.unseen, 6)]))
-        rows = [self.measures.made(model, texts, stage) for stage in stages for _ in range(2)]
+        rows = [self.measures.made(model, texts, name) for name in learnt(model) for _ in range(2)]
         captions = [*[""] * (len(texts) * (len(rows) - 1)), *texts]
         images.save(images.grid(torch.cat(rows), len(texts), captions), self.path.with_suffix(".png"))
 
@@ -242,13 +250,12 @@ def run(method: str, seed: int, arguments: argparse.Namespace) -> None:
 
 
 def read(path: Path, arguments: argparse.Namespace) -> None:
-    """Prints all measures of a checkpoint, those of the stages that have learnt something."""
+    """Prints all measures of a checkpoint."""
     model = load(path)
-    assert isinstance(model, StackGAN)
-    learnt = model.stage2.turns_taken["generator"]
+    assert isinstance(model, StackGAN | StackGANPP)
     torch.manual_seed(2)
     with torch.no_grad():
-        print(json.dumps(Measures(arguments).of(model, (1, 2) if learnt else (1,)), indent=1))
+        print(json.dumps(Measures(arguments).of(model), indent=1))
 
 
 def tables(runs: list[dict[str, Any]]) -> str:
@@ -299,7 +306,7 @@ def main() -> None:
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--reader", type=int, nargs="?", const=1500, help="train the classifier, for so many updates")
     parser.add_argument("--collect", action="store_true", help="print the tables of what there is")
-    parser.add_argument("--read", type=Path, help="a checkpoint of model=stackgan on shapes")
+    parser.add_argument("--read", type=Path, help="a checkpoint of model=stackgan or stackgan_pp on shapes")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

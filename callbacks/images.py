@@ -3,6 +3,7 @@
 import io
 import math
 import os
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -17,8 +18,8 @@ from torch.nn.functional import pad
 GAP, WHITE = 2, 255
 MIN_WIDTH = 512
 MAX_FRAMES, MAX_GIF_WIDTH = 100, 768
-CAPTION_WIDTH, LINE_HEIGHT, LINES, LONGEST = 128, 12, 4, 400
-"""Of captions: pixels that one has at least, of a line, lines at most, characters that are looked at."""
+CAPTION_WIDTH, MARGIN, LINE_HEIGHT, LINES, LONGEST = 128, 10, 12, 4, 400
+"""Of captions: pixels that one has at least, free ones at its right, of a line, lines at most, characters looked at."""
 Frame = tuple[float, float, float, float]
 """Left, right, bottom, top."""
 MOST_NUMBERS = 30
@@ -62,7 +63,7 @@ def grid(images: Tensor, columns: int | None = None, captions: Sequence[str] = (
     least = max(MIN_WIDTH, columns * CAPTION_WIDTH) if captions else MIN_WIDTH
     factor = max(1, -(-least // (columns * images.shape[3])))
     tiles = images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-    texts = [wrapped(caption, tiles.shape[3]) for caption in captions]
+    texts = [wrapped(caption, tiles.shape[3] - MARGIN) for caption in captions]
     lines = [text.count("\n") + 1 if text else 0 for text in texts]
     bands = [LINE_HEIGHT * max(lines[row * columns :][:columns], default=0) for row in range(rows)]
     height, width = tiles.shape[2], tiles.shape[3] + GAP
@@ -86,15 +87,21 @@ def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in lines of at most so many pixels, where a word is not longer, cut after :data:`LINES`."""
+    """The text in lines of at most so many pixels, cut after :data:`LINES`."""
     lines = [""]
-    for word in text[:LONGEST].split():
+    for word in (part for whole in text[:LONGEST].split() for part in parts(whole, width)):
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and _font().getlength(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
     return "\n".join(lines if len(lines) <= LINES else [*lines[: LINES - 1], f"{lines[LINES - 1]} …"])
+
+
+def parts(word: str, width: int) -> list[str]:
+    """A word in parts of at most so many pixels: in many scripts a whole sentence is one."""
+    fit = max(1, bisect_right(range(1, len(word) + 1), width, key=lambda n: _font().getlength(word[:n])))
+    return [word[:fit], *parts(word[fit:], width)] if word else []
 
 
 def plane(fake: Tensor | None, real: Tensor | None = None, centres: Tensor | None = None) -> Image.Image:

@@ -230,7 +230,17 @@ def test_long_captions_are_wrapped_and_cut() -> None:
     assert " ".join(lines).startswith("a small red circle at the top left of a large")
     assert wrapped("one", 128) == "one"
     assert wrapped("", 128) == ""
-    assert "\n" not in wrapped("w" * 1000, 128)  # a word that fits nowhere is left as it is
+
+
+def test_sentences_without_spaces_stay_under_their_image() -> None:
+    text = "赤い丸が白い背景の左上にありますそして青い四角が右下にあります"
+    lines = wrapped(text, 128).split("\n")
+    assert "".join(lines) == text
+    assert 1 < len(lines) <= LINES
+    assert all(0 < _font().getlength(line) <= 128 for line in lines)
+    assert wrapped("w" * 1000, 128).count("\n") == LINES - 1
+    black = pixels(grid(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), 2, ["w" * 1000, "-"]))
+    assert (black[:, 64 * 4 + GAP :, 64 * 4 + GAP : 64 * 4 + 2 * GAP] == 255).all()  # nothing overhangs
 
 
 @pytest.mark.parametrize("text", ["ein roter Kreis", "赤い丸", "دائرة حمراء", "🔴", "a\nb\tc"])
