@@ -37,7 +37,7 @@ def real_samples(trainer: Trainer, model: Sampler, n: int, *name: str | int) -> 
 
 @torch.no_grad()
 def told(model: Sampler, batch: Batch, fake: Tensor, seen: int) -> dict[str, float]:
-    """What :func:`tell` says of a model, or, under their names, of each of the games that it is made of.
+    """What :func:`tell` says of a model, or, under their names, of each of the games that it plays next.
 
     Args:
         model: whose discriminators are asked.
@@ -50,7 +50,7 @@ def told(model: Sampler, batch: Batch, fake: Tensor, seen: int) -> dict[str, flo
     found: dict[str, float] = {}
     if not isinstance(model, Games):
         return found
-    for name in model.names:
+    for name in model.playing():  # what is over, or has not begun, has nothing new to tell
         game = model.named(name)
         with model.in_eval_mode():  # as whole models sample: running statistics stay as they are
             own = model.game_batch(name, batch)

@@ -16,12 +16,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.data import DataLoader, IterableDataset
 
 from lit_gans import GAN, compose
-from lit_gans.callbacks.collapse import OVERWHELMING, Alarm, CollapseWatch
+from lit_gans.callbacks.collapse import OVERWHELMING, Alarm, CollapseWatch, games_of
 from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.look import real_samples
 from lit_gans.game import Batch
 from lit_gans.mixins import OneSidedLabelSmoothing, R1Penalty
-from lit_gans.models import DCGAN, LAPGAN, MLPGAN, WGANGP
+from lit_gans.models import DCGAN, LAPGAN, MLPGAN, WGANGP, StackGAN
 from tests.conftest import TINY, images, trainer
 from tests.mixins.test_tricks import SMALL
 
@@ -223,6 +223,18 @@ def test_a_discriminator_of_several_logits_is_not_asked() -> None:
     run(model, CollapseWatch(every=1, n=8), published, data=POINTS, max_steps=1)
     gradients = {f"watch/gradient_norm_{player}" for player in ("generator", "discriminator")}
     assert published.rows[1].keys() == {"watch/diversity", "watch/spread", *gradients}
+
+
+def test_of_several_stages_the_one_that_learns_is_asked() -> None:
+    class Asked(CollapseWatch):
+        def _judge(self, trainer: Any, model: Any, numbers: dict[str, float]) -> None:
+            asked.append(games_of(numbers))
+
+    asked: list[list[str]] = []
+    sizes = {"image_size": 16, "image_channels": 1, "generator_width": 2, "discriminator_width": 2}
+    model = StackGAN(**sizes, residual_blocks=1, stage_steps=[2, 2])
+    run(model, Asked(every=1, n=4), max_steps=4)
+    assert asked == [["stage1"], ["stage2"], ["stage2"], ["stage2"]]
 
 
 class Stream(IterableDataset[Any]):
