@@ -23,6 +23,7 @@ import json
 import logging
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,9 +156,10 @@ class Measures:
         return shares
 
 
-def learnt(model: Model) -> list[str]:
-    """The stages, or scales, that have learnt something."""
-    return [name for name in model.names if model.named(name).turns_taken["generator"]]
+def learnt(model: Model) -> Sequence[str]:
+    """The stages, or scales, up to the last one that has learnt something."""
+    last = max(place for place, name in enumerate(model.names) if model.named(name).turns_taken["generator"])
+    return model.names[: last + 1]
 
 
 def edges(image: Tensor) -> float:

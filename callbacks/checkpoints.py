@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from typing_extensions import override
 
+from lit_gans import Games
 from lit_gans.callbacks.finite import broken_players
 from lit_gans.callbacks.images import aside
 
@@ -21,10 +22,11 @@ class Checkpoints(Checkpoint):
 
     ``update_000500.ckpt`` every so many generator updates, ``update_000500-fid_digits_3.21.ckpt`` where a score of that
     update is known; ``last.ckpt``, the newest; ``best.ckpt``, the best score's, saved whenever a score is the best so
-    far. Each file is written aside and renamed, so a run that is killed never leaves half a one under a name of these.
-    A run that ends, or is interrupted between two batches (by SIGTERM always), brings ``last.ckpt`` up to date; one
-    interrupted within a batch, with its weights half moved, writes ``interrupted.ckpt`` instead. A model whose weights
-    hold NaN or infinity is never saved: the last good one stays.
+    far; where stages learn one after another, scores count once the last one does. Each file is written aside and
+    renamed, so a run that is killed never leaves half a one under a name of these. A run that ends, or is interrupted
+    between two batches (by SIGTERM always), brings ``last.ckpt`` up to date; one interrupted within a batch, with its
+    weights half moved, writes ``interrupted.ckpt`` instead. A model whose weights hold NaN or infinity is never saved:
+    the last good one stays.
 
     Args:
         every: generator updates between two checkpoints.
@@ -86,7 +88,9 @@ class Checkpoints(Checkpoint):
         self.running = False
         if self.monitor is not None and self.best_score is None:
             known = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
-            rank_zero_warn(f"There is no best.ckpt: {self.monitor!r} was never published, but {known} was.")
+            early = self.monitor in trainer.callback_metrics
+            when = "published before the last stage alone" if early else f"never published, but {known} was"
+            rank_zero_warn(f"There is no best.ckpt: {self.monitor!r} was {when}.")
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
@@ -109,7 +113,7 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: Trainer, model: Any, *, due: bool) -> None:
         """A numbered checkpoint if one is due or the score is the best so far."""
         score = self._new_score(trainer)
-        best = score is not None and self._beats(score)
+        best = score is not None and _whole(model) and self._beats(score)
         if not (due or best) or not self._is_good(trainer, model):
             return
         shown = "" if score is None else f"-{(self.monitor or '').replace('/', '_')}_{score:.4g}"
@@ -182,6 +186,11 @@ class Checkpoints(Checkpoint):
         if state_dict["folder"] == str(self.folder):
             self.files, self.best_file = state_dict["files"], state_dict["best_file"]
             self.best_score = state_dict["best_score"]
+
+
+def _whole(model: Any) -> bool:
+    """Whether its last stage has begun to learn: what a score says of the one before, it does not say of the model."""
+    return not isinstance(model, Games) or any(model.named(model.trained()[-1]).turns_taken.values())
 
 
 def _link(source: Path, target: Path) -> None:

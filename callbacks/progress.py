@@ -5,6 +5,7 @@ import sys
 import textwrap
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,11 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
+from lit_gans import Games
+
 NOT_SHOWN = ("images_seen", "epoch", "step", "watch")
+PLACES = {"loss": 0, "penalty": 2}
+"""Of numbers of each kind; the others are between them."""
 WARM_UP = 5
 Seen = tuple[float, int, int]
 """Seconds, generator updates, images."""
@@ -69,15 +74,21 @@ class Status:
         return Group(bar, *texts)
 
 
-def values_of(metrics: dict[str, Any]) -> list[str]:
-    """Published numbers as text: losses first, then scores, penalties last and only those that are not zero."""
-    order = {"loss": 0, "penalty": 2}
-    names = sorted(
-        (name for name in metrics if name.split("/")[0] not in NOT_SHOWN),
-        key=lambda name: order.get(name.split("/")[0], 1),
-    )
+def values_of(metrics: dict[str, Any], idle: Collection[str] = ()) -> list[str]:
+    """Published numbers as text: losses first, then scores, penalties last and only those that are not zero.
+
+    Args:
+        metrics: the numbers by name.
+        idle: the games that are not played, whose numbers are old.
+    """
+    names = sorted((name for name in metrics if name.split("/")[0] not in (*NOT_SHOWN, *idle)), key=_place)
     numbers = {name: float(metrics[name]) for name in names}
-    return [f"{name} {number:.4g}" for name, number in numbers.items() if number or not name.startswith("penalty/")]
+    return [f"{name} {number:.4g}" for name, number in numbers.items() if number or _place(name) != PLACES["penalty"]]
+
+
+def _place(name: str) -> int:
+    """Where a number stands; a game's own have its name before theirs."""
+    return next((PLACES[part] for part in name.split("/") if part in PLACES), 1)
 
 
 def clock(seconds: float) -> str:
@@ -88,6 +99,11 @@ def clock(seconds: float) -> str:
     if days:
         return f"{days} d {hour:02}:{minute:02}"
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def playing(model: Any) -> tuple[str, ...]:
+    """The games that a model of several plays next: of stages, the one that learns."""
+    return model.playing() if isinstance(model, Games) else ()
 
 
 class Progress(ProgressBar):
@@ -112,6 +128,8 @@ class Progress(ProgressBar):
         self.due_at = math.inf
         self.total: int | None = None
         self.start: Seen = (0.0, 0, 0)
+        self.playing: tuple[str, ...] = ()
+        self.paced_from: Seen = self.start
         self.recent: deque[Seen] = deque(maxlen=20)
 
     @override
@@ -130,6 +148,7 @@ class Progress(ProgressBar):
         self.start = (time.monotonic(), trainer.global_step, pl_module.images_seen)
         self.recent.clear()
         self.recent.append(self.start)
+        self.playing, self.paced_from = playing(pl_module), self.start
         console = Console()
         if console.is_jupyter or (sys.stdout.isatty() and not console.is_dumb_terminal):
             self.live = Live(console=console, auto_refresh=False)
@@ -170,17 +189,20 @@ class Progress(ProgressBar):
 
     def _status(self, trainer: lightning.Trainer, pl_module: Any, *, over: bool) -> Status:
         now, step, images = seen = (time.monotonic(), trainer.global_step, pl_module.images_seen)
-        began, first_step, _ = self.start
+        if self.playing != playing(pl_module):
+            self.playing, self.paced_from = playing(pl_module), seen
         since, _, before = self.start if over else self.recent[0]
         self.recent.append(seen)
         rate = (images - before) / (now - since) if images > before else None
+        paced, first_step, _ = self.paced_from
         left = ""
         if over:
-            left = f"in {clock(now - began)}"
+            left = f"in {clock(now - self.start[0])}"
         elif self.total is not None and step >= first_step + WARM_UP:
-            # The mean since the start has its share of pauses for pictures and metrics.
-            left = f"{clock((now - began) / (step - first_step) * (self.total - step))} left"
-        return Status(step, self.total, rate, left, values_of(trainer.callback_metrics))
+            # The mean, since the start or since another stage learns, has its share of pauses for pictures and metrics.
+            left = f"{clock((now - paced) / (step - first_step) * (self.total - step))} left"
+        idle = set(getattr(pl_module, "names", ())) - set(self.playing)
+        return Status(step, self.total, rate, left, values_of(trainer.callback_metrics, idle))
 
     @staticmethod
     def _total(trainer: lightning.Trainer, pl_module: Any) -> int | None:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,6 +114,8 @@ def read(arguments: Sequence[str]) -> Arguments:
     if unknown:
         name = unknown[0].lstrip("-")
         raise Refusal(f"There is no flag {unknown[0]}. Options are written key=value, as in model=dcgan: {name}=…")
+    folder = "hydra.sweep.dir=" if given.multirun else "hydra.run.dir="  # which Hydra makes, and run_dir is then
+    overrides = [re.sub("^run_dir=", folder, text) for text in given.overrides]
     informs = given.hydra_help or given.shell_completion or given.cfg or given.info or given.experimental_rerun
     if given.config_dir is not None and not Path(given.config_dir).is_dir():
         raise Refusal(f"--config-dir {given.config_dir}: there is no such folder.")
@@ -123,7 +126,7 @@ def read(arguments: Sequence[str]) -> Arguments:
         multirun=given.multirun,
         config_dir=given.config_dir,
         flags=[argument for argument in arguments if argument not in given.overrides],
-        overrides=given.overrides,
+        overrides=overrides,
     )
 
 

@@ -41,7 +41,7 @@ KEYS = {
     "model.n_critic=N": "discriminator updates for each of the generator's",
     "model.compile=true": "compile the networks",
     "tricks.NAME.OPTION=VALUE": "an option of a trick that was chosen",
-    "hydra.run.dir=FOLDER": "the run's folder",
+    "run_dir=FOLDER": "the run's folder",
 }
 
 EXAMPLES = {

@@ -75,10 +75,11 @@ def check_folder() -> None:
     if processes == 1 or not HydraConfig.initialized():
         return
     # Lightning gives the processes that it starts the folder of the first.
-    if not any(line.lstrip("+").startswith("hydra.run.dir=") for line in HydraConfig.get().overrides.hydra):
+    given = HydraConfig.get().overrides
+    if not any(line.lstrip("+").startswith(("hydra.run.dir=", "run_dir=")) for line in [*given.hydra, *given.task]):
         raise Refusal(
             f"{processes} processes were started, and each would make a folder of its own: give them one, "
-            "hydra.run.dir=runs/NAME."
+            "run_dir=runs/NAME."
         )
 
 
@@ -95,7 +96,7 @@ def start(config: Config, model: "Sampler") -> tuple[str | None, dict[str, Any]]
     given, folder = config["ckpt_path"], Path(config["run_dir"])
     if given != "last" and (folder / LAST).exists():
         raise Refusal(
-            f"{shown(folder)} holds a run already: go on with it by ckpt_path=last, or choose another hydra.run.dir."
+            f"{shown(folder)} holds a run already: go on with it by ckpt_path=last, or choose another run_dir."
         )
     from lit_gans import checkpoint
 

@@ -123,11 +123,13 @@ def test_an_encoder_of_texts_learns_once(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert learnt == []
 
 
-def test_a_named_folder_goes_on_with_its_own_last_checkpoint(cli: Cli) -> None:  # noqa: F811
-    assert cli(*tiny("callbacks=checkpoints", "hydra.run.dir=here")).code == 0
-    assert cli(*tiny("callbacks=checkpoints", "hydra.run.dir=here", "ckpt_path=last", "trainer.max_steps=3")).code == 0
+@pytest.mark.parametrize("option", ["run_dir", "hydra.run.dir"])
+def test_a_named_folder_goes_on_with_its_own_last_checkpoint(cli: Cli, option: str) -> None:  # noqa: F811
+    assert cli(*tiny("callbacks=checkpoints", f"{option}=here")).code == 0
+    assert cli(*tiny("callbacks=checkpoints", f"{option}=here", "ckpt_path=last", "trainer.max_steps=3")).code == 0
+    assert not Path("runs").exists()
     assert torch.load("here/checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
-    outcome = cli(*tiny("hydra.run.dir=nowhere", "ckpt_path=last"))
+    outcome = cli(*tiny(f"{option}=nowhere", "ckpt_path=last"))
     assert outcome.code == 2
     assert outcome.err == f"There is no checkpoint {Path('nowhere').resolve()}/checkpoints/last.ckpt.\n"
 
@@ -141,10 +143,11 @@ def test_wandb_offline_goes_on_with_the_same_run(cli: Cli) -> None:  # noqa: F81
     assert names == {f"run-{wandb_id}.wandb"}
 
 
-def test_several_runs_each_in_a_folder(cli: Cli) -> None:  # noqa: F811
-    outcome = cli(*tiny("callbacks=checkpoints"), "-m", "seed=1,2", "model.latent_dim=6")
+@pytest.mark.parametrize(("own", "around"), [([], "runs/sweeps/*"), (["run_dir=here"], "here")])
+def test_several_runs_each_in_a_folder(cli: Cli, own: list[str], around: str) -> None:  # noqa: F811
+    outcome = cli(*tiny("callbacks=checkpoints"), "-m", "seed=1,2", "model.latent_dim=6", *own)
     assert outcome.code == 0, outcome.err
-    (sweep,) = Path("runs/sweeps").iterdir()
+    (sweep,) = Path().glob(around)
     first, second = (sweep / f"{i}-dcgan-digits" for i in range(2))
     assert [OmegaConf.load(folder / "config.yaml").seed for folder in (first, second)] == [1, 2]
     one, two = (weights(folder / "checkpoints/last.ckpt") for folder in (first, second))
@@ -161,10 +164,7 @@ def test_processes_from_outside_need_one_folder(cli: Cli, monkeypatch: pytest.Mo
     monkeypatch.setenv("WORLD_SIZE", "2")
     outcome = cli(*tiny("trainer.devices=2", "trainer.strategy=ddp"))
     assert outcome.code == 2
-    assert (
-        "2 processes were started, and each would make a folder of its own: give them one, hydra.run.dir="
-        in outcome.err
-    )
+    assert "2 processes were started, and each would make a folder of its own: give them one, run_dir=" in outcome.err
 
 
 def test_without_the_main_function_a_run_is_a_function_call(workplace: Path) -> None:  # noqa: F811

@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 @pytest.mark.parametrize(
-    "case", ["non_saturating", "wgan_gp", "r1", "spectral_norm", "virtual_batch_norm", "accumulate"]
+    "case", ["non_saturating", "wgan_gp", "r1", "spectral_norm", "virtual_batch_norm", "accumulate", "stackgan"]
 )
 def test_gradients_equal_those_of_the_whole_batch(case: str, runs: Runs) -> None:
     alone, both = runs[case, 1, 0], [runs[case, 2, rank] for rank in (0, 1)]

@@ -12,24 +12,28 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lit_gans import GAN, compose, penalties
+from lit_gans import Games, Sampler, compose, penalties
 from lit_gans.mixins import R1Penalty, SpectralNorm, Unrolled, VirtualBatchNorm
-from lit_gans.models import DCGAN, WGANGP
+from lit_gans.models import DCGAN, WGANGP, StackGAN
 from tests.conftest import TINY, images, trainer
+from tests.mixins.test_tricks import SMALL
 
 BATCH, BATCHES = 8, 6
-PLAIN = {"discriminator_norm": "none", "generator_norm": "none"}
-CASES: dict[str, tuple[type[GAN], dict[str, Any]]] = {
+NO_NORM = {"discriminator_norm": "none", "generator_norm": "none"}
+PLAIN = {**TINY, **NO_NORM}
+NEAREST = {"text_head": "projection", "wrong_texts": 2, "matching_weight": 1.0, "stage_steps": [1, 5]}
+CASES: dict[str, tuple[type[Sampler], dict[str, Any]]] = {
     "non_saturating": (DCGAN, PLAIN),
     "wgan_gp": (WGANGP, {**PLAIN, "n_critic": 2}),
     "r1": (compose(DCGAN, R1Penalty), PLAIN),
     "spectral_norm": (compose(DCGAN, SpectralNorm), PLAIN),
     "virtual_batch_norm": (compose(DCGAN, VirtualBatchNorm), PLAIN),
     "accumulate": (DCGAN, {**PLAIN, "accumulate": 2}),
-    "batch_norm": (DCGAN, {}),
-    "own_latents": (DCGAN, {}),
+    "batch_norm": (DCGAN, TINY),
+    "own_latents": (DCGAN, TINY),
     "unrolled": (compose(DCGAN, Unrolled), {**PLAIN, "unrolled_steps": 3, "unrolled_exchange": True}),
     "unrolled_apart": (compose(DCGAN, Unrolled), {**PLAIN, "unrolled_steps": 3}),
+    "stackgan": (StackGAN, {**SMALL["stackgan"], **NO_NORM, **NEAREST}),
 }
 
 
@@ -39,16 +43,21 @@ def content_mix(first: Tensor, second: Tensor) -> Tensor:
     return weight * first + (1 - weight) * second
 
 
-def record(model: GAN, rank: int, world: int, own_latents: bool) -> dict[str, list[Any]]:
+def record(model: Sampler, rank: int, world: int, own_latents: bool) -> dict[str, list[Any]]:
     """Lets the model note its latents, gradients and collectives; shares one sequence of latents out over the ranks."""
     seen: dict[str, list[Any]] = {"latents": [], "gradients": [], "collectives": []}
-    draw, reduce, before = model.sample_latent, torch.distributed.all_reduce, model.on_before_optimizer_step
+    reduce, before = torch.distributed.all_reduce, model.on_before_optimizer_step
 
-    def sample_latent(n: int) -> Tensor:
-        generator = torch.Generator().manual_seed(len(seen["latents"]))
-        whole = torch.randn(n * world, model.latent_dim, generator=generator, dtype=torch.double)
-        seen["latents"].append(draw(n) if own_latents else whole[rank * n : (rank + 1) * n])
-        return seen["latents"][-1]
+    def share_out(game: Sampler) -> None:
+        draw = game.sample_latent
+
+        def sample_latent(n: int) -> Tensor:
+            generator = torch.Generator().manual_seed(len(seen["latents"]))
+            whole = torch.randn(n * world, game.latent_dim, generator=generator, dtype=torch.double)
+            seen["latents"].append(draw(n) if own_latents else whole[rank * n : (rank + 1) * n])
+            return seen["latents"][-1]
+
+        game.sample_latent = sample_latent
 
     def all_reduce(tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
         if tensor.numel() > 1:  # Lightning itself compares a few single numbers
@@ -60,7 +69,9 @@ def record(model: GAN, rank: int, world: int, own_latents: bool) -> dict[str, li
         seen["gradients"].append(torch.cat([p.grad.flatten() for p in parameters]).clone())
         before(optimizer)
 
-    model.sample_latent, model.on_before_optimizer_step = sample_latent, on_before_optimizer_step
+    for game in map(model.named, model.names) if isinstance(model, Games) else [model]:
+        share_out(game)
+    model.on_before_optimizer_step = on_before_optimizer_step
     torch.distributed.all_reduce = all_reduce
     return seen
 
@@ -68,7 +79,7 @@ def record(model: GAN, rank: int, world: int, own_latents: bool) -> dict[str, li
 def main(case: str, devices: int, folder: Path) -> None:
     cls, options = CASES[case]
     rank = int(os.environ.get("LOCAL_RANK", 0))
-    model = cls(**TINY, **options).double()
+    model = cls(**options).double()
     local = BATCH // devices
     order = [b * BATCH + rank * local + i for b in range(BATCHES) for i in range(local)]
     loader = DataLoader(images(BATCH * BATCHES), local, sampler=order)

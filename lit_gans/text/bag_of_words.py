@@ -51,7 +51,7 @@ class BagOfWords(TextEncoder):
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
         check_texts(texts)
-        embeddings = torch.zeros(len(texts), self.dim)
+        embeddings = torch.zeros(len(texts), self.dim, dtype=torch.float32)  # whatever the default is
         for start in range(0, len(texts), AT_ONCE):
             counts = embeddings[start : start + AT_ONCE]
             counts.copy_(scaled(self._count([features(text) for text in texts[start : start + AT_ONCE]], counts)))

@@ -131,7 +131,7 @@ class CharCNN(nn.Module, TextEncoder):
                 "which learns nothing."
             )
         check_texts(texts)
-        embeddings = torch.empty(len(texts), self.dim)
+        embeddings = torch.empty(len(texts), self.dim, dtype=torch.float32)
         device = self.fitted.device
         with torch.autocast(device.type, enabled=False):
             for start in range(0, len(texts), AT_ONCE):

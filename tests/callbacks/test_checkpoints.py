@@ -21,8 +21,9 @@ from lit_gans import checkpoint
 from lit_gans.callbacks.checkpoints import Checkpoints
 from lit_gans.callbacks.ema import EMA
 from lit_gans.callbacks.samples import SampleGrid
-from lit_gans.models import DCGAN
+from lit_gans.models import DCGAN, StackGAN
 from tests.conftest import images, trainer
+from tests.mixins.test_tricks import SMALL
 
 Make = Callable[..., DCGAN]
 ROOT = Path(__file__).parents[2]
@@ -124,6 +125,18 @@ def test_a_score_is_of_the_update_it_was_published_at(tiny: Make, tmp_path: Path
         "update_000002.ckpt",
         "update_000004.ckpt",
     ]
+
+
+def test_scores_of_a_stage_that_is_not_the_last_make_nothing_the_best(tmp_path: Path) -> None:
+    def stages() -> StackGAN:
+        return StackGAN(**{**SMALL["stackgan"], "stage_steps": [2, 2]})
+
+    monitor = Checkpoints(monitor="fid/digits", every=1, keep=None)
+    run(stages(), tmp_path / "whole", Scores({1: 1.0, 2: 2.0, 3: 4.0, 4: 3.0}), monitor, max_steps=4)
+    assert saved(tmp_path / "whole")["best.ckpt"] == 4
+    early = Checkpoints(monitor="fid/digits")
+    with pytest.warns(UserWarning, match=r"no best\.ckpt: 'fid/digits' was published before the last stage alone\."):
+        run(stages(), tmp_path / "early", Scores({2: 2.0}), early, max_steps=4)
 
 
 def test_a_monitor_that_was_never_published_is_named(tiny: Make, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from lit_gans.callbacks.progress import Progress, Status, clock, values_of
+from lit_gans.models import StackGAN
 from tests.conftest import images, trainer
+from tests.mixins.test_tricks import SMALL
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -188,6 +190,32 @@ def test_losses_first_penalties_last_and_only_those_that_are():
         "kid/digits nan",
         "penalty/discriminator 0.5",
     ]
+
+
+def test_numbers_of_several_games_come_in_the_same_order_and_old_ones_not_at_all():
+    names = ("stage1/loss/generator", "stage2/penalty/generator", "fid/digits", "stage2/loss/generator")
+    metrics = {name: torch.tensor(2.0) for name in names}
+    metrics["stage2/penalty/discriminator"] = torch.tensor(0.0)
+    assert values_of(metrics, {"stage1"}) == ["stage2/loss/generator 2", "fid/digits 2", "stage2/penalty/generator 2"]
+
+
+def test_the_time_left_is_that_of_the_stage_that_learns(monkeypatch, capsys):
+    """Updates of Stage-I take a second, those of Stage-II ten."""
+
+    class Slow(Callback):
+        def on_train_batch_end(self, trainer, model, *_):
+            seconds.append(1 if model.stage2.turns_taken["generator"] == 0 else 10)
+
+    seconds = [0]
+    monkeypatch.setattr("lit_gans.callbacks.progress.time.monotonic", lambda: sum(seconds))
+    model = StackGAN(**{**SMALL["stackgan"], "stage_steps": [8, 8]})
+    bar = Progress(every=1e-9)
+    train(model, bar, max_steps=16, callbacks=[Slow(), bar])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("update ")]
+    assert re.findall(r"\S+ left", lines[6]) == ["0:09 left"]
+    assert re.findall(r"\S+ left", lines[14]) == ["0:10 left"]
+    assert [("stage1" in line, "stage2" in line) for line in (lines[6], lines[14])] == [(True, False), (False, True)]
+    assert lines[-1].endswith(" in 1:28")
 
 
 @pytest.mark.parametrize(

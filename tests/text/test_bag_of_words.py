@@ -160,3 +160,15 @@ def test_fingerprint_tells_sizes_apart() -> None:
     assert BagOfWords(8).fingerprint() == BagOfWords(8).fingerprint() != BagOfWords(9).fingerprint()
     assert int(BagOfWords().fingerprint(), 16) > 0
     assert (BagOfWords.frozen, BagOfWords.cached) == (True, False)
+
+
+def test_embeddings_are_floats_where_the_run_has_doubles() -> None:
+    """As under ``trainer.precision=64-true``, which sets torch's default."""
+    expected = BagOfWords(8).encode(["a red circle"])
+    torch.set_default_dtype(torch.double)
+    try:
+        found = BagOfWords(8).encode(["a red circle"])
+    finally:
+        torch.set_default_dtype(torch.float)
+    assert found.dtype == torch.float
+    assert torch.equal(found, expected)
