@@ -100,7 +100,7 @@ def wrapped(text: str, width: int) -> str:
 
 def parts(word: str, width: int) -> list[str]:
     """A word in parts of at most so many pixels: in many scripts a whole sentence is one."""
-    fit = max(1, bisect_right(range(1, len(word) + 1), width, key=lambda n: _font().getlength(word[:n])))
+    fit = max(1, bisect_right(range(1, len(word) + 1), float(width), key=lambda n: _font().getlength(word[:n])))
     return [word[:fit], *parts(word[fit:], width)] if word else []
 
 
