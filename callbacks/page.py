@@ -14,12 +14,12 @@ from PIL import Image
 
 from lit_gans.callbacks.csv import STEP, Row
 from lit_gans.callbacks.curves import LEFT, RIGHT, WIDTH, chart, thin
-from lit_gans.callbacks.progress import clock
+from lit_gans.callbacks.progress import PLACES, clock, place
 
 FRAMES = 40
 PICTURES_BYTES = 5_000_000
 COUNTERS = ("images_seen", "epoch", STEP)
-NOT_SCORES = ("loss", "penalty", "lr", "watch")
+NOT_SCORES = {"loss", "penalty", "lr", "watch"}
 GRADIENTS = "watch/gradient_norm"
 HIGHER_IS_BETTER = ("accuracy", "coverage", "density", "is", "precision", "recall")
 MODES_TO_RAISE = ("modes/captured", "modes/confident", "modes/high_quality")
@@ -84,11 +84,10 @@ def render(summary: Summary) -> str:
 def curves_of(rows: Sequence[Row]) -> Curves:
     """The points of every key worth a curve: losses first, then scores; penalties last, and only if not all zero."""
     names = dict.fromkeys(name for row in rows for name in row if name not in COUNTERS)
-    order = {"loss": 0, "penalty": 2}
     curves: Curves = {}
-    for name in sorted(names, key=lambda name: (order.get(name.split("/")[0], 1), name)):
+    for name in sorted(names, key=lambda name: (place(name), name)):
         points = [(row[STEP], row[name]) for row in rows if name in row]
-        if thin(points) and (not name.startswith("penalty/") or any(value for _, value in points)):
+        if thin(points) and (place(name) != PLACES["penalty"] or any(value for _, value in points)):
             curves[name] = points
     return curves
 
@@ -103,7 +102,7 @@ def _tiles(summary: Summary, curves: Curves) -> str:
     tiles = []
     for name, points in curves.items():
         kind = name.split("/")[0]
-        if kind in NOT_SCORES:
+        if not NOT_SCORES.isdisjoint(name.split("/")):  # a game's own begin with its name
             continue
         high = kind in HIGHER_IS_BETTER or name.startswith(MODES_TO_RAISE)
         mode = summary.modes.get(name, "max" if high else "min")

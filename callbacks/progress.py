@@ -81,12 +81,12 @@ def values_of(metrics: dict[str, Any], idle: Collection[str] = ()) -> list[str]:
         metrics: the numbers by name.
         idle: the games that are not played, whose numbers are old.
     """
-    names = sorted((name for name in metrics if name.split("/")[0] not in (*NOT_SHOWN, *idle)), key=_place)
+    names = sorted((name for name in metrics if name.split("/")[0] not in (*NOT_SHOWN, *idle)), key=place)
     numbers = {name: float(metrics[name]) for name in names}
-    return [f"{name} {number:.4g}" for name, number in numbers.items() if number or _place(name) != PLACES["penalty"]]
+    return [f"{name} {number:.4g}" for name, number in numbers.items() if number or place(name) != PLACES["penalty"]]
 
 
-def _place(name: str) -> int:
+def place(name: str) -> int:
     """Where a number stands; a game's own have its name before theirs."""
     return next((PLACES[part] for part in name.split("/") if part in PLACES), 1)
 

@@ -41,6 +41,9 @@ class Games(Sampler):
     names: tuple[str, ...]
     """Of all games, in their order."""
 
+    played: tuple[str, ...] = ()
+    """Of those that were played on the last batch."""
+
     def __init__(
         self,
         *,

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 from typing_extensions import override
 
-from lit_gans.game import Player
+from lit_gans.game import Batch, Player
 from lit_gans.games import Games
 from lit_gans.gan import GAN
 
@@ -55,6 +56,12 @@ class Stages(Games):
         trained = self.trained()
         over = () if self._trainer is None else trained[: trained.index(self.playing()[0])]
         return (*super().finished(), *over)
+
+    @override
+    def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
+        if self.playing() != self.played:
+            self.latest_terms.clear()  # or the loggers would have the stage's last ones for ever
+        return super().play_batch(batch, counts=counts)
 
     @staticmethod
     def updates_made(stage: GAN) -> int:

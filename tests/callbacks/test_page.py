@@ -115,6 +115,16 @@ def test_best_and_last_score_by_the_mode_of_each(tmp_path):
     assert "12:34" in tiles
 
 
+def test_losses_of_several_games_are_no_scores(tmp_path):
+    numbers = {"stage1/loss/generator": float, "stage2/penalty/discriminator": lambda i: 0.0, "fid/digits": float}
+    page = read(tmp_path, rows=rows(**numbers))
+    tiles = page.text("small")
+    assert "fid/digits, best" in tiles
+    assert "stage" not in tiles
+    assert {"stage1", "fid"} <= set(page.text("h3").split())
+    assert "stage2" not in page.text("h3")  # a penalty that is 0 has no curve
+
+
 def test_a_chart_for_each_kind_of_number(tmp_path):
     numbers = rows(
         **{

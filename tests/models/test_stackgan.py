@@ -132,6 +132,16 @@ def test_a_stage_stays_as_it_is_while_the_other_learns() -> None:
     assert model.images_seen == 40
 
 
+def test_what_is_told_of_a_round_is_of_the_stage_that_learns() -> None:
+    class Told(Callback):
+        def on_train_batch_end(self, trainer: Any, model: Any, *_: Any) -> None:
+            told.append({name.split("/")[0] for name in model.latest_terms})
+
+    told: list[set[str]] = []
+    trained(made(stage_steps=[2, 2]), 4, batches(), callbacks=[Told()])
+    assert told == [{"stage1"}, {"stage1"}, {"stage2"}, {"stage2"}]
+
+
 def test_the_second_stage_sees_the_average_of_the_first(tmp_path: Path) -> None:
     """From its first update on, in one run and in one of its own; to the bit as it was until its end."""
     model, ema, states = made(stage_steps=[2, 2]), EMA(16, None), list[dict[str, Tensor]]()
