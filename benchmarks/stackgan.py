@@ -35,7 +35,7 @@ from machine import machine
 from runs import QUIET, Look, spread
 from shapes_reader import PART, READ, captions_of, drawn, some
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, one_hot
 
 from lit_gans import load
 from lit_gans.callbacks import images
@@ -112,7 +112,7 @@ class Measures:
             row[f"rank/{part}"] = self.ranks(model, attributes[: self.samples // 2], learnt(model)[-1])
         for name in learnt(model):
             row[f"{name}/diversity"] = self.diversity(model, name)
-        return row
+        return {**row, "told": self.told(model)} if isinstance(model, StackGANPP) else row
 
     def made(self, model: Model, texts: list[str], name: str) -> Tensor:
         """Images of captions at full size, ``(N, 3, S, S)`` uint8; small ones enlarged."""
@@ -153,6 +153,21 @@ class Measures:
             count, changed = len(ATTRIBUTES[attribute]), attributes.clone()
             changed[:, column] = (changed[:, column] + torch.randint(1, count, (len(changed),))) % count
             shares[attribute] = float((right > logits(image, changed)).double().mean())
+        return shares
+
+    @torch.no_grad()
+    def told(self, model: StackGANPP, captions: int = 1_500, learnt_from: int = 1_000) -> dict[str, float]:
+        """The share of captions whose attributes a linear map of c's mean tells, which is all that discriminators know.
+
+        The map is fitted by least squares to other captions.
+        """
+        attributes = some(self.seen, captions)
+        mean = model.augmentation.moments(model.encode(captions_of(attributes)).to(model.device))[0].cpu().double()
+        x, shares = torch.cat([mean, torch.ones(captions, 1)], 1), {}
+        for attribute, asked in zip(READ, attributes.T, strict=False):
+            known = one_hot(asked[:learnt_from]).double()
+            weights = torch.linalg.lstsq(x[:learnt_from], known, driver="gelsd").solution
+            shares[attribute] = float(((x @ weights).argmax(1) == asked)[learnt_from:].double().mean())
         return shares
 
 
