@@ -5,7 +5,6 @@ import sys
 import textwrap
 import time
 from collections import deque
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,14 +73,9 @@ class Status:
         return Group(bar, *texts)
 
 
-def values_of(metrics: dict[str, Any], idle: Collection[str] = ()) -> list[str]:
-    """Published numbers as text: losses first, then scores, penalties last and only those that are not zero.
-
-    Args:
-        metrics: the numbers by name.
-        idle: the games that are not played, whose numbers are old.
-    """
-    names = sorted((name for name in metrics if name.split("/")[0] not in (*NOT_SHOWN, *idle)), key=place)
+def values_of(metrics: dict[str, Any]) -> list[str]:
+    """Published numbers as text: losses first, then scores, penalties last and only those that are not zero."""
+    names = sorted((name for name in metrics if name.split("/")[0] not in NOT_SHOWN), key=place)
     numbers = {name: float(metrics[name]) for name in names}
     return [f"{name} {number:.4g}" for name, number in numbers.items() if number or place(name) != PLACES["penalty"]]
 
@@ -201,8 +195,7 @@ class Progress(ProgressBar):
         elif self.total is not None and step >= first_step + WARM_UP:
             # The mean, since the start or since another stage learns, has its share of pauses for pictures and metrics.
             left = f"{clock((now - paced) / (step - first_step) * (self.total - step))} left"
-        idle = set(getattr(pl_module, "names", ())) - set(self.playing)
-        return Status(step, self.total, rate, left, values_of(trainer.callback_metrics, idle))
+        return Status(step, self.total, rate, left, values_of(trainer.callback_metrics))
 
     @staticmethod
     def _total(trainer: lightning.Trainer, pl_module: Any) -> int | None:

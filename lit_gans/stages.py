@@ -60,7 +60,9 @@ class Stages(Games):
     @override
     def play_batch(self, batch: Batch, *, counts: bool) -> dict[str, Tensor]:
         if self.playing() != self.played:
-            self.latest_terms.clear()  # or the loggers would have the stage's last ones for ever
+            for name in self.latest_terms:  # or all who show them would have the stage's last ones for ever
+                self.trainer.callback_metrics.pop(name, None)
+            self.latest_terms.clear()
         return super().play_batch(batch, counts=counts)
 
     @staticmethod

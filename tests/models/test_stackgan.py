@@ -136,10 +136,12 @@ def test_what_is_told_of_a_round_is_of_the_stage_that_learns() -> None:
     class Told(Callback):
         def on_train_batch_end(self, trainer: Any, model: Any, *_: Any) -> None:
             told.append({name.split("/")[0] for name in model.latest_terms})
+            shown.append({name.split("/")[0] for name in trainer.callback_metrics if "loss" in name})
 
     told: list[set[str]] = []
-    trained(made(stage_steps=[2, 2]), 4, batches(), callbacks=[Told()])
-    assert told == [{"stage1"}, {"stage1"}, {"stage2"}, {"stage2"}]
+    shown: list[set[str]] = []
+    trained(made(stage_steps=[2, 2]), 4, batches(), callbacks=[Told()], log_every_n_steps=1)
+    assert told == shown == [{"stage1"}, {"stage1"}, {"stage2"}, {"stage2"}]
 
 
 def test_the_second_stage_sees_the_average_of_the_first(tmp_path: Path) -> None:
